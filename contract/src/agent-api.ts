@@ -1,0 +1,135 @@
+/**
+ * The calls between agent and API. Agents pull; every answer may be lost, late or doubled.
+ *
+ * POST /v1/enrol         EnrolRequest, no identity yet: a join token buys one.     -> EnrolAnswer
+ * POST /v1/agent/token   RFC 7523 client assertion (EdDSA JWT)                      -> TokenAnswer
+ * GET  /v1/agent/state   Bearer; If-None-Match; ?have=EPOCH.GENERATION&wait=SECONDS -> state document | 304
+ * POST /v1/agent/report  Bearer; StatusReport                                       -> 204
+ *
+ * Errors are problem+json (RFC 9457) with a `code` from the API's closed list.
+ */
+import { z } from 'zod'
+import { ipSchema } from './ipvs.ts'
+import { roleSchema } from './host-state.ts'
+
+/** Seconds; answers of GET state carry it in the header `lvs-poll-seconds`: how long to wait before the next poll. */
+export const POLL_SECONDS_HEADER = 'lvs-poll-seconds'
+export const STATE_MEDIA_TYPE = 'application/vnd.lvsfleet.state'
+export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+/** An Ed25519 public key, RFC 8037. */
+export const publicKeySchema = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+})
+export type PublicKey = z.infer<typeof publicKeySchema>
+
+export const enrolRequestSchema = z.strictObject({
+  /** `lvsj_<id>_<secret>`. */
+  token: z.string().max(200),
+  role: roleSchema,
+  /** The director or real server this host is, or is to become. */
+  name: z.string().max(63),
+  publicKey: publicKeySchema,
+  /** Addresses the host would declare; used only when enrolment creates the resource. */
+  addresses: z.array(ipSchema).max(64),
+  /** Signature by the new key over the text `lvsfleet-enrol:<token>`, base64url: proof that the host holds the key. */
+  proof: z.string().max(200),
+  machineId: z.string().max(128),
+})
+export type EnrolRequest = z.infer<typeof enrolRequestSchema>
+
+export const enrolAnswerSchema = z.object({
+  hostId: z.string(),
+  name: z.string(),
+  role: roleSchema,
+  site: z.string(),
+  /** Audience of the agent's assertions: the API's configured name. */
+  audience: z.string(),
+  /** Keys that sign states. The agent trusts these and no others. */
+  controllerKeys: z.array(publicKeySchema).min(1),
+})
+export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>
+
+export const tokenRequestSchema = z.strictObject({
+  grant_type: z.literal('client_credentials'),
+  client_assertion_type: z.literal(JWT_BEARER),
+  client_assertion: z.string().max(4_096),
+})
+
+export const tokenAnswerSchema = z.object({
+  access_token: z.string(),
+  token_type: z.literal('Bearer'),
+  expires_in: z.int().min(1),
+})
+export type TokenAnswer = z.infer<typeof tokenAnswerSchema>
+
+const versionSchema = z.object({
+  epoch: z.int().min(1),
+  generation: z.int().min(1),
+  digest: z.string(),
+})
+
+/** Why a published state is not applied. Closed list: operators filter and alert on it. */
+export const REJECTION_CODES = [
+  'shrink-held',
+  'older-generation',
+  'wrong-host',
+  'bad-signature',
+  'bad-digest',
+  'unknown-format',
+  'unreadable',
+] as const
+export const rejectionSchema = z.object({
+  code: z.enum(REJECTION_CODES),
+  detail: z.string().max(2_000),
+  epoch: z.int().nullable(),
+  generation: z.int().nullable(),
+})
+export type Rejection = z.infer<typeof rejectionSchema>
+
+/** One op that did not work: `conflict` = the object is there and not ours. */
+export const failedOpSchema = z.object({
+  op: z.string().max(400),
+  code: z.string().max(40),
+  message: z.string().max(400),
+})
+export type FailedOp = z.infer<typeof failedOpSchema>
+
+/** One repair of something that changed behind our back. */
+export const driftSchema = z.object({ at: z.string(), op: z.string().max(400) })
+export type Drift = z.infer<typeof driftSchema>
+
+export const drainSchema = z.object({
+  service: z.string(),
+  destination: z.string(),
+  /** Seconds until it is removed whatever is left. */
+  remainingSeconds: z.int().min(0),
+  connections: z.int().min(0),
+})
+export type Drain = z.infer<typeof drainSchema>
+
+/** How many of each list a report carries at most; totals are counted apart. */
+export const REPORT_LIST_MAX = 100
+
+export const statusReportSchema = z.object({
+  /** Grows by one for each report of this identity; an older one is ignored. */
+  seq: z.int().min(1),
+  bootId: z.string().max(64),
+  agentVersion: z.string().max(40),
+  kernelVersion: z.string().max(120),
+  /** Where the state in force came from. */
+  source: z.enum(['none', 'disk', 'control-plane', 'file']),
+  applied: versionSchema.nullable(),
+  rejected: rejectionSchema.nullable(),
+  counts: z.object({ services: z.int(), destinations: z.int() }),
+  failedOps: z.array(failedOpSchema).max(REPORT_LIST_MAX),
+  failedOpCount: z.int().min(0),
+  drift: z.array(driftSchema).max(REPORT_LIST_MAX),
+  /** Repairs since the agent's identity was made; expected flat. */
+  driftCount: z.int().min(0),
+  drains: z.array(drainSchema).max(REPORT_LIST_MAX),
+  drainCount: z.int().min(0),
+})
+export type StatusReport = z.infer<typeof statusReportSchema>

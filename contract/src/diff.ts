@@ -1,0 +1,224 @@
+/**
+ * Keyed diff of two host states into ops, in the order in which they may be carried out:
+ * devices, sysctls, addresses, clamps, services, destinations; then removals, reversed.
+ * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
+ */
+import { canonicalJson } from './canonical.ts'
+import {
+  addressKey,
+  destinationKey,
+  serviceKey,
+  type DestinationRef,
+  type HostState,
+  type ServiceRef,
+  type ServiceState,
+} from './host-state.ts'
+import type { Forwarding } from './ipvs.ts'
+import type { DestinationConfig, Op, ServiceConfig } from './op.ts'
+
+export type KeyedDiff<A, B> = {
+  readonly created: readonly A[]
+  readonly kept: readonly (readonly [A, B])[]
+  readonly removed: readonly B[]
+}
+
+/** Pairs two lists by key. */
+export function diffByKey<A, B>(
+  desired: readonly A[],
+  current: readonly B[],
+  keyOfDesired: (item: A) => string,
+  keyOfCurrent: (item: B) => string,
+): KeyedDiff<A, B> {
+  const rest = new Map(current.map((item) => [keyOfCurrent(item), item]))
+  const created: A[] = []
+  const kept: (readonly [A, B])[] = []
+  for (const item of desired) {
+    const key = keyOfDesired(item)
+    const match = rest.get(key)
+    if (match === undefined) created.push(item)
+    else {
+      kept.push([item, match])
+      rest.delete(key)
+    }
+  }
+  return { created, kept, removed: [...rest.values()] }
+}
+
+/** Ops that turn `current` into `desired`, both published states of one host. */
+export function diffHostStates(desired: HostState, current: HostState): Op[] {
+  const network = diffNetwork(desired, current)
+  const services = diffByKey(desired.services, current.services, serviceKey, serviceKey)
+  const adds: Op[] = []
+  const removals: Op[] = []
+  for (const service of services.created) adds.push(...createService(service))
+  for (const [to, from] of services.kept) {
+    const { edits, removals: gone } = diffService(to, from)
+    adds.push(...edits)
+    removals.push(...gone)
+  }
+  for (const service of services.removed) removals.push(...removeService(service))
+  return [...network.adds, ...adds, ...removals, ...network.removals]
+}
+
+/** Ops that make a virtual service that is not there at all. */
+export function createService(service: ServiceState): Op[] {
+  const ops: Op[] = [{ kind: 'service.create', service, to: serviceConfig(service) }]
+  for (const destination of service.destinations) {
+    ops.push({
+      kind: 'destination.create',
+      service,
+      destination,
+      to: destinationConfig(destination),
+    })
+  }
+  return ops
+}
+
+/** False where the kernel holds settings that this vocabulary cannot say: never equal to what is wanted. */
+type Exactness = { readonly exact?: boolean }
+type StandingDestination = DestinationConfig & DestinationRef & Exactness
+
+/** What `diffService` needs of the side that stands: a published state or what was observed. */
+export type StandingService = ServiceConfig &
+  ServiceRef &
+  Exactness & { readonly destinations: readonly StandingDestination[] }
+
+/** Edits (service, then new and changed destinations) and removals of one virtual service that stands. */
+export function diffService(
+  desired: ServiceState,
+  current: StandingService,
+): { edits: Op[]; removals: Op[] } {
+  const edits: Op[] = []
+  const removals: Op[] = []
+  if (!sameServiceConfig(desired, current)) {
+    edits.push({
+      kind: 'service.update',
+      service: desired,
+      from: serviceConfig(current),
+      to: serviceConfig(desired),
+    })
+  }
+  const destinations = diffByKey(
+    desired.destinations,
+    current.destinations,
+    destinationKey,
+    destinationKey,
+  )
+  for (const destination of destinations.created) {
+    edits.push({
+      kind: 'destination.create',
+      service: desired,
+      destination,
+      to: destinationConfig(destination),
+    })
+  }
+  for (const [to, from] of destinations.kept) {
+    if (!sameDestinationConfig(to, from)) {
+      edits.push({
+        kind: 'destination.update',
+        service: desired,
+        destination: to,
+        from: destinationConfig(from),
+        to: destinationConfig(to),
+      })
+    }
+  }
+  for (const destination of destinations.removed) {
+    removals.push({ kind: 'destination.remove', service: desired, destination })
+  }
+  return { edits, removals }
+}
+
+export function serviceConfig(service: ServiceConfig): ServiceConfig {
+  return { scheduler: service.scheduler, flags: service.flags, persistence: service.persistence }
+}
+
+export function destinationConfig(destination: DestinationConfig): DestinationConfig {
+  return {
+    forwarding: destination.forwarding,
+    weight: destination.weight,
+    upperThreshold: destination.upperThreshold,
+    lowerThreshold: destination.lowerThreshold,
+  }
+}
+
+export function sameServiceConfig(a: ServiceConfig, b: ServiceConfig & Exactness): boolean {
+  return (
+    b.exact !== false &&
+    a.scheduler === b.scheduler &&
+    a.flags.length === b.flags.length &&
+    a.flags.every((flag, i) => flag === b.flags[i]) &&
+    a.persistence?.timeoutSeconds === b.persistence?.timeoutSeconds &&
+    a.persistence?.prefixLength === b.persistence?.prefixLength
+  )
+}
+
+export function sameDestinationConfig(
+  a: DestinationConfig,
+  b: DestinationConfig & Exactness,
+): boolean {
+  return (
+    b.exact !== false &&
+    a.weight === b.weight &&
+    sameForwarding(a.forwarding, b.forwarding) &&
+    a.upperThreshold === b.upperThreshold &&
+    a.lowerThreshold === b.lowerThreshold
+  )
+}
+
+/** The kernel alone decides that a destination is local, and labels it differently by version: never a difference. */
+function sameForwarding(a: Forwarding, b: Forwarding): boolean {
+  if (a.method === 'local' || b.method === 'local') return true
+  if (a.method !== b.method) return false
+  return a.method !== 'tun' || b.method !== 'tun' || a.tunnel.type === b.tunnel.type
+}
+
+function removeService(service: ServiceState): Op[] {
+  const ops: Op[] = service.destinations.map((destination) => ({
+    kind: 'destination.remove',
+    service,
+    destination,
+  }))
+  return [...ops, { kind: 'service.remove', service }]
+}
+
+function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; removals: Op[] } {
+  const adds: Op[] = []
+  const removals: Op[] = []
+  // A device cannot be edited: one whose ends change has another name, so its whole value is its key.
+  const devices = diffByKey(desired.devices, current.devices, canonicalJson, canonicalJson)
+  const sysctls = diffByKey(
+    desired.sysctls,
+    current.sysctls,
+    (s) => s.key,
+    (s) => s.key,
+  )
+  const addresses = diffByKey(desired.addresses, current.addresses, addressKey, addressKey)
+  const clamps = diffByKey(
+    desired.clamps,
+    current.clamps,
+    (c) => c.address,
+    (c) => c.address,
+  )
+  for (const device of devices.created) adds.push({ kind: 'device.create', device })
+  for (const sysctl of sysctls.created) {
+    adds.push({ kind: 'sysctl.set', key: sysctl.key, from: 'as found', to: sysctl.value })
+  }
+  for (const [to, from] of sysctls.kept) {
+    if (to.value !== from.value) {
+      adds.push({ kind: 'sysctl.set', key: to.key, from: from.value, to: to.value })
+    }
+  }
+  for (const clamp of clamps.created) adds.push({ kind: 'clamp.set', clamp, from: null })
+  for (const [to, from] of clamps.kept) {
+    if (to.mss !== from.mss) adds.push({ kind: 'clamp.set', clamp: to, from: from.mss })
+  }
+  for (const address of addresses.created) adds.push({ kind: 'address.add', address })
+  for (const address of addresses.removed) removals.push({ kind: 'address.remove', address })
+  for (const clamp of clamps.removed) removals.push({ kind: 'clamp.remove', clamp })
+  for (const sysctl of sysctls.removed) {
+    removals.push({ kind: 'sysctl.set', key: sysctl.key, from: sysctl.value, to: 'as found' })
+  }
+  for (const device of devices.removed) removals.push({ kind: 'device.remove', device })
+  return { adds, removals }
+}

@@ -1,0 +1,153 @@
+/**
+ * HostState: everything one host (director or real server) must look like, compiled and complete.
+ * The API compiles it, the agent makes the kernel so. Each kind of object is split into the key that
+ * names it in the kernel and what may be edited in place under that key.
+ */
+import { z } from 'zod'
+import { familyOf, type Ip } from './address.ts'
+import {
+  forwardingSchema,
+  ipSchema,
+  portSchema,
+  protocolSchema,
+  schedulerSchema,
+  serviceFlagSchema,
+  weightSchema,
+} from './ipvs.ts'
+
+export const ROLES = ['director', 'real-server'] as const
+export const roleSchema = z.enum(ROLES)
+export type Role = z.infer<typeof roleSchema>
+
+/** One destination of one virtual service. Key: address + port; the rest is edited in place. */
+export const destinationStateSchema = z.object({
+  realServer: z.string(),
+  address: ipSchema,
+  port: portSchema,
+  forwarding: forwardingSchema,
+  weight: weightSchema,
+  /** Connections; 0 = no limit. */
+  upperThreshold: z.int().min(0),
+  lowerThreshold: z.int().min(0),
+})
+export type DestinationState = z.infer<typeof destinationStateSchema>
+
+/** Client stickiness: idle seconds, and how many leading bits of the client's address count. */
+export const persistenceStateSchema = z.object({
+  timeoutSeconds: z
+    .int()
+    .min(1)
+    .max(86_400 * 31),
+  prefixLength: z.int().min(1).max(128),
+})
+export type PersistenceState = z.infer<typeof persistenceStateSchema>
+
+/** One virtual service in one director's kernel. Key: protocol + address + port. */
+export const serviceStateSchema = z.object({
+  /** Name of the operator's virtual service; several kernel services may carry one name. */
+  name: z.string(),
+  protocol: protocolSchema,
+  address: ipSchema,
+  port: portSchema,
+  scheduler: schedulerSchema,
+  /** Sorted, without duplicates. */
+  flags: z.array(serviceFlagSchema),
+  persistence: persistenceStateSchema.nullable(),
+  /** How long a removed destination may finish its connections at weight 0. */
+  drainSeconds: z.int().min(0).max(86_400),
+  destinations: z.array(destinationStateSchema),
+})
+export type ServiceState = z.infer<typeof serviceStateSchema>
+
+/** Interface names of Linux: 1 to 15 bytes, no slash or space (IFNAMSIZ, include/uapi/linux/if.h). */
+const deviceNameSchema = z.string().regex(/^[a-zA-Z0-9_.-]{1,15}$/)
+
+/**
+ * An interface that the agent makes and owns. Tunnel devices are narrowed to one director each
+ * (local = this host, remote = the director), so the kernel itself refuses packets of anybody else.
+ */
+export const deviceStateSchema = z.discriminatedUnion('kind', [
+  z.object({ name: deviceNameSchema, kind: z.literal('dummy') }),
+  z.object({
+    name: deviceNameSchema,
+    /** ipip: v4 in v4. sit: v6 in v4. ip6tnl: v4 and v6 in v6 (mode any). */
+    kind: z.enum(['ipip', 'sit', 'ip6tnl']),
+    local: ipSchema,
+    remote: ipSchema,
+  }),
+])
+export type DeviceState = z.infer<typeof deviceStateSchema>
+
+/** Where an address goes: a named interface, or whichever interface holds another address of the host. */
+export const addressPlaceSchema = z.union([
+  z.object({ device: deviceNameSchema }),
+  z.object({ holding: ipSchema }),
+])
+export type AddressPlace = z.infer<typeof addressPlaceSchema>
+
+/** An address with full prefix length. IPv6 ones go in with `nodad` and preferred lifetime 0, so that they are never picked as a source. */
+export const addressStateSchema = z.object({ address: ipSchema, place: addressPlaceSchema })
+export type AddressState = z.infer<typeof addressStateSchema>
+
+/** A sysctl below /proc/sys, dots for slashes; device names with a dot are not supported. Left alone while its value is in `accept`. */
+export const sysctlStateSchema = z.object({
+  key: z.string().regex(/^net\.[a-zA-Z0-9_.-]+$/),
+  value: z.string().regex(/^-?\d+$/),
+  accept: z.array(z.string()),
+})
+export type SysctlState = z.infer<typeof sysctlStateSchema>
+
+/** TCP MSS announced by connections whose source is this address (bytes of TCP payload). */
+export const clampStateSchema = z.object({ address: ipSchema, mss: z.int().min(536).max(65_495) })
+export type ClampState = z.infer<typeof clampStateSchema>
+
+/** Everything but the virtual services: small, and changed seldom. */
+export const hostPartSchema = z.object({
+  /** Take over kernel objects that are wanted and stand there already, not made by this agent. */
+  adopt: z.boolean(),
+  /** How long addresses, devices, sysctls and clamps that left the state stay, so that draining connections live on. */
+  lingerSeconds: z.int().min(0).max(86_400),
+  devices: z.array(deviceStateSchema),
+  addresses: z.array(addressStateSchema),
+  sysctls: z.array(sysctlStateSchema),
+  clamps: z.array(clampStateSchema),
+})
+export type HostPart = z.infer<typeof hostPartSchema>
+
+export type HostState = HostPart & { readonly services: readonly ServiceState[] }
+
+export const EMPTY_HOST_PART: HostPart = {
+  adopt: false,
+  lingerSeconds: 0,
+  devices: [],
+  addresses: [],
+  sysctls: [],
+  clamps: [],
+}
+export const EMPTY_HOST_STATE: HostState = { ...EMPTY_HOST_PART, services: [] }
+
+/** What names a virtual service in the kernel (without firewall marks yet). */
+export type ServiceRef = Pick<ServiceState, 'protocol' | 'address' | 'port'>
+/** What names a destination within its virtual service. */
+export type DestinationRef = Pick<DestinationState, 'address' | 'port'>
+
+/** `tcp/10.1.0.100:80`, `udp/[fd01::100]:53`: key in maps, ledger, reports and logs. */
+export function serviceKey(ref: ServiceRef): string {
+  return `${ref.protocol}/${endpoint(ref)}`
+}
+
+/** `10.2.0.21:80`, `[fd02::21]:80`. */
+export function destinationKey(ref: DestinationRef): string {
+  return endpoint(ref)
+}
+
+/** `10.1.0.100@lvsfleet0` or `10.1.0.100@holding 10.1.0.10`. */
+export function addressKey(state: AddressState): string {
+  return `${state.address}@${'device' in state.place ? state.place.device : `holding ${state.place.holding}`}`
+}
+
+function endpoint(ref: { readonly address: Ip; readonly port: number }): string {
+  return familyOf(ref.address) === 'ipv6'
+    ? `[${ref.address}]:${ref.port}`
+    : `${ref.address}:${ref.port}`
+}

@@ -1,0 +1,10 @@
+/** The vocabulary and wire schemas that services and clients share; imports zod and nothing else. */
+export * from './address.ts'
+export * from './agent-api.ts'
+export * from './assert.ts'
+export * from './canonical.ts'
+export * from './diff.ts'
+export * from './host-state.ts'
+export * from './ipvs.ts'
+export * from './op.ts'
+export * from './state-document.ts'

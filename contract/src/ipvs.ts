@@ -1,0 +1,67 @@
+/**
+ * The closed lists of IPVS vocabulary that intent, host state, plan and codec share.
+ * Names are the kernel's where the kernel has one (schedulers), the field's otherwise.
+ */
+import { z } from 'zod'
+import { parseIp, type Ip } from './address.ts'
+
+export const PROTOCOLS = ['tcp', 'udp'] as const
+export const protocolSchema = z.enum(PROTOCOLS)
+export type Protocol = z.infer<typeof protocolSchema>
+
+/** Schedulers of Linux 6.1, net/netfilter/ipvs/Kconfig; `twos` is not built by every distribution. */
+export const SCHEDULERS = [
+  'rr',
+  'wrr',
+  'lc',
+  'wlc',
+  'lblc',
+  'lblcr',
+  'dh',
+  'sh',
+  'sed',
+  'nq',
+  'fo',
+  'ovf',
+  'mh',
+  'twos',
+] as const
+export const schedulerSchema = z.enum(SCHEDULERS)
+export type Scheduler = z.infer<typeof schedulerSchema>
+
+/**
+ * Flags of a virtual service in the kernel (include/uapi/linux/ip_vs.h): `one-packet` = 0x4;
+ * `fallback` and `port` are IP_VS_SVC_F_SCHED1/2 as sh and mh read them.
+ */
+export const SERVICE_FLAGS = ['fallback', 'one-packet', 'port'] as const
+export const serviceFlagSchema = z.enum(SERVICE_FLAGS)
+export type ServiceFlag = z.infer<typeof serviceFlagSchema>
+
+export const TUNNEL_TYPES = ['ipip'] as const
+export const tunnelTypeSchema = z.enum(TUNNEL_TYPES)
+export type TunnelType = z.infer<typeof tunnelTypeSchema>
+
+/** How one destination is reached in one director's kernel. `local` is an effect, never a request. */
+export const forwardingSchema = z.discriminatedUnion('method', [
+  z.object({ method: z.literal('nat') }),
+  z.object({ method: z.literal('dr') }),
+  z.object({ method: z.literal('tun'), tunnel: z.object({ type: tunnelTypeSchema }) }),
+  z.object({ method: z.literal('local') }),
+])
+export type Forwarding = z.infer<typeof forwardingSchema>
+export type ForwardingMethod = Forwarding['method']
+
+/** An address that leaves the schema in canonical spelling. */
+export const ipSchema = z
+  .string()
+  .max(45)
+  .transform((text, ctx): Ip => {
+    const parsed = parseIp(text)
+    if (parsed !== undefined) return parsed
+    ctx.addIssue({ code: 'custom', message: 'is not an IPv4 or IPv6 address' })
+    return z.NEVER
+  })
+
+/** Weights: 0 (quiesce) to 65535. The kernel takes more; schedulers multiply weights, so we do not. */
+export const weightSchema = z.int().min(0).max(65_535)
+export const portSchema = z.int().min(1).max(65_535)

@@ -1,0 +1,127 @@
+/**
+ * Op: one change of one kernel object, as data. Plans, dry runs, outcomes, drift and logs all speak it.
+ * `describeOp` is the one line that people read.
+ */
+import { assertNever } from './assert.ts'
+import {
+  addressKey,
+  destinationKey,
+  serviceKey,
+  type AddressState,
+  type ClampState,
+  type DestinationRef,
+  type DestinationState,
+  type DeviceState,
+  type ServiceRef,
+  type ServiceState,
+} from './host-state.ts'
+import type { Forwarding } from './ipvs.ts'
+
+/** What may be edited in a virtual service that stands. A kernel may show schedulers that our list lacks. */
+export type ServiceConfig = Pick<ServiceState, 'flags' | 'persistence'> & {
+  readonly scheduler: string
+}
+/** What may be edited in a destination that stands. */
+export type DestinationConfig = Pick<
+  DestinationState,
+  'forwarding' | 'weight' | 'upperThreshold' | 'lowerThreshold'
+>
+
+export type Op =
+  | { kind: 'device.create'; device: DeviceState }
+  | { kind: 'device.remove'; device: DeviceState }
+  | { kind: 'sysctl.set'; key: string; from: string; to: string }
+  | { kind: 'address.add'; address: AddressState }
+  | { kind: 'address.remove'; address: AddressState }
+  | { kind: 'clamp.set'; clamp: ClampState; from: number | null }
+  | { kind: 'clamp.remove'; clamp: ClampState }
+  | { kind: 'service.create'; service: ServiceRef; to: ServiceConfig }
+  | { kind: 'service.update'; service: ServiceRef; from: ServiceConfig; to: ServiceConfig }
+  | { kind: 'service.remove'; service: ServiceRef }
+  | {
+      kind: 'destination.create'
+      service: ServiceRef
+      destination: DestinationRef
+      to: DestinationConfig
+    }
+  | {
+      kind: 'destination.update'
+      service: ServiceRef
+      destination: DestinationRef
+      from: DestinationConfig
+      to: DestinationConfig
+    }
+  | { kind: 'destination.remove'; service: ServiceRef; destination: DestinationRef }
+
+export type OpKind = Op['kind']
+
+/** One line: `+` creates, `~` edits in place, `-` removes. */
+export function describeOp(op: Op): string {
+  switch (op.kind) {
+    case 'device.create':
+      return `+ device ${describeDevice(op.device)}`
+    case 'device.remove':
+      return `- device ${describeDevice(op.device)}`
+    case 'sysctl.set':
+      return `~ sysctl ${op.key} ${op.from} -> ${op.to}`
+    case 'address.add':
+      return `+ address ${addressKey(op.address)}`
+    case 'address.remove':
+      return `- address ${addressKey(op.address)}`
+    case 'clamp.set':
+      return op.from === null
+        ? `+ mss clamp ${op.clamp.address} ${op.clamp.mss}`
+        : `~ mss clamp ${op.clamp.address} ${op.from} -> ${op.clamp.mss}`
+    case 'clamp.remove':
+      return `- mss clamp ${op.clamp.address}`
+    case 'service.create':
+      return `+ service ${serviceKey(op.service)} ${describeService(op.to)}`
+    case 'service.update':
+      return `~ service ${serviceKey(op.service)} ${describeService(op.from)} -> ${describeService(op.to)}`
+    case 'service.remove':
+      return `- service ${serviceKey(op.service)}`
+    case 'destination.create':
+      return `+ destination ${pathOf(op)} ${describeDestination(op.to)}`
+    case 'destination.update':
+      return `~ destination ${pathOf(op)} ${describeDestination(op.from)} -> ${describeDestination(op.to)}`
+    case 'destination.remove':
+      return `- destination ${pathOf(op)}`
+    default:
+      return assertNever(op)
+  }
+}
+
+/** `nat`, `dr`, `local`, `tun ipip`. */
+export function describeForwarding(forwarding: Forwarding): string {
+  return forwarding.method === 'tun' ? `tun ${forwarding.tunnel.type}` : forwarding.method
+}
+
+function pathOf(op: {
+  readonly service: ServiceRef
+  readonly destination: DestinationRef
+}): string {
+  return `${serviceKey(op.service)} > ${destinationKey(op.destination)}`
+}
+
+function describeDevice(device: DeviceState): string {
+  return device.kind === 'dummy'
+    ? `${device.name} dummy`
+    : `${device.name} ${device.kind} local ${device.local} remote ${device.remote}`
+}
+
+function describeService(config: ServiceConfig): string {
+  const flags = config.flags.length === 0 ? '' : ` (${config.flags.join(', ')})`
+  const persistence =
+    config.persistence === null
+      ? ''
+      : ` persistent ${config.persistence.timeoutSeconds}s /${config.persistence.prefixLength}`
+  return `${config.scheduler}${flags}${persistence}`
+}
+
+function describeDestination(config: DestinationConfig): string {
+  const thresholds =
+    config.upperThreshold === 0 && config.lowerThreshold === 0
+      ? ''
+      : ` thresholds ${config.lowerThreshold}..${config.upperThreshold}`
+  return `${describeForwarding(config.forwarding)} weight ${config.weight}${thresholds}`
+}

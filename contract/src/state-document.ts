@@ -1,0 +1,121 @@
+/**
+ * The document that carries a host state on the wire, on disk and into break-glass `apply FILE`.
+ *
+ * Line 1 is a compact JWS (EdDSA) over the manifest; every further line is one shard, canonical JSON.
+ * The manifest lists each shard with its SHA-256, so one signature covers all, any cache may carry the
+ * document, and a change of one virtual service moves one small shard. A document may leave out shards
+ * that its reader holds already. Hash and signature functions are the caller's: nothing here does I/O.
+ */
+import { z } from 'zod'
+import { canonicalJson, fnv1a32 } from './canonical.ts'
+import {
+  EMPTY_HOST_PART,
+  hostPartSchema,
+  roleSchema,
+  serviceKey,
+  serviceStateSchema,
+  type HostPart,
+  type HostState,
+  type ServiceState,
+} from './host-state.ts'
+
+/** Version of this format; a reader refuses what it does not know. */
+export const STATE_FORMAT = 1
+
+const digestSchema = z.string().regex(/^[0-9a-f]{64}$/)
+
+export const manifestSchema = z.object({
+  format: z.literal(STATE_FORMAT),
+  host: z.object({ id: z.string(), name: z.string(), role: roleSchema, site: z.string() }),
+  /** Bumped by an operator after a restore from backup; outranks the generation. */
+  epoch: z.int().min(1),
+  /** +1 for each published change of this host's state. */
+  generation: z.int().min(1),
+  /** The last generation for which an operator allowed a large removal; 0 = never. */
+  shrinkAllowedGeneration: z.int().min(0),
+  counts: z.object({ services: z.int().min(0), destinations: z.int().min(0) }),
+  shards: z.array(z.object({ name: z.string(), digest: digestSchema })),
+  /** SHA-256 of the canonical JSON of `shards`: the digest of the whole state. */
+  digest: digestSchema,
+})
+export type Manifest = z.infer<typeof manifestSchema>
+
+export const shardSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('host'), host: hostPartSchema }),
+  z.object({ kind: z.literal('services'), services: z.array(serviceStateSchema) }),
+])
+export type Shard = z.infer<typeof shardSchema>
+
+export type NamedShard = { readonly name: string; readonly digest: string; readonly body: string }
+
+/** Splits a state into its host part and buckets of about 32 services; deterministic. */
+export function shardState(state: HostState, sha256Hex: (text: string) => string): NamedShard[] {
+  const { services, ...host } = state
+  const bucketCount = bucketCountFor(services.length)
+  const buckets = new Map<number, ServiceState[]>()
+  for (const service of services) {
+    const bucket = fnv1a32(serviceKey(service)) % bucketCount
+    const list = buckets.get(bucket)
+    if (list === undefined) buckets.set(bucket, [service])
+    else list.push(service)
+  }
+  const shards: NamedShard[] = [namedShard('host', { kind: 'host', host }, sha256Hex)]
+  for (const bucket of [...buckets.keys()].toSorted((a, b) => a - b)) {
+    const list = buckets.get(bucket) ?? []
+    shards.push(
+      namedShard(
+        `services/${bucket}-${bucketCount}`,
+        { kind: 'services', services: list },
+        sha256Hex,
+      ),
+    )
+  }
+  return shards
+}
+
+/** The state that a complete set of shards says. */
+export function joinShards(shards: Iterable<Shard>): HostState {
+  let host: HostPart = EMPTY_HOST_PART
+  const services: ServiceState[] = []
+  for (const shard of shards) {
+    if (shard.kind === 'host') host = shard.host
+    else services.push(...shard.services)
+  }
+  return { ...host, services }
+}
+
+export function manifestDigest(
+  shards: readonly { readonly name: string; readonly digest: string }[],
+  sha256Hex: (text: string) => string,
+): string {
+  return sha256Hex(canonicalJson(shards.map(({ name, digest }) => ({ name, digest }))))
+}
+
+/** The ETag of a published state: changes whenever the agent must look again. */
+export function stateEtag(manifest: Pick<Manifest, 'epoch' | 'generation' | 'digest'>): string {
+  return `"${manifest.epoch}.${manifest.generation}.${manifest.digest.slice(0, 16)}"`
+}
+
+/** Compares (epoch, generation): negative when a is older. */
+export function compareVersions(
+  a: Pick<Manifest, 'epoch' | 'generation'>,
+  b: Pick<Manifest, 'epoch' | 'generation'>,
+): number {
+  return a.epoch - b.epoch || a.generation - b.generation
+}
+
+export function formatStateDocument(jws: string, bodies: Iterable<string>): string {
+  return `${[jws, ...bodies].join('\n')}\n`
+}
+
+/** Smallest power of two that keeps buckets at about 32 services; at most 1024. */
+function bucketCountFor(serviceCount: number): number {
+  let count = 1
+  while (count < 1024 && count * 32 < serviceCount) count *= 2
+  return count
+}
+
+function namedShard(name: string, shard: Shard, sha256Hex: (text: string) => string): NamedShard {
+  const body = canonicalJson(shard)
+  return { name, digest: sha256Hex(body), body }
+}
