@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { ip } from './address.ts'
+import { diffHostStates } from './diff.ts'
+import {
+  EMPTY_HOST_STATE,
+  type DestinationState,
+  type HostState,
+  type ServiceState,
+} from './host-state.ts'
+import { describeOp } from './op.ts'
+import { shrinkOf } from './shrink.ts'
+
+function destination(n: number, fields: Partial<DestinationState> = {}): DestinationState {
+  return {
+    realServer: `rs-${n}`,
+    address: ip(`10.1.0.${n}`),
+    port: 80,
+    forwarding: { method: 'dr' },
+    weight: 100,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+    ...fields,
+  }
+}
+
+function service(n: number, fields: Partial<ServiceState> = {}): ServiceState {
+  return {
+    name: 'web',
+    protocol: 'tcp',
+    address: ip(`10.9.0.${n}`),
+    port: 80,
+    scheduler: 'wrr',
+    flags: [],
+    persistence: null,
+    drainSeconds: 300,
+    destinations: [destination(1), destination(2)],
+    ...fields,
+  }
+}
+
+const state = (...services: ServiceState[]): HostState => ({ ...EMPTY_HOST_STATE, services })
+const lines = (desired: HostState, current: HostState) =>
+  diffHostStates(desired, current).map(describeOp)
+
+describe('diffHostStates', () => {
+  it('of a state with itself is empty', () => {
+    assert.deepEqual(lines(state(service(1)), state(service(1))), [])
+  })
+
+  it('edits in place what may be edited, and adds before it removes', () => {
+    const before = state(service(1))
+    const after = state(
+      service(1, {
+        scheduler: 'rr',
+        persistence: { timeoutSeconds: 60, prefixLength: 24 },
+        destinations: [
+          destination(1, { weight: 5, forwarding: { method: 'tun', tunnel: { type: 'ipip' } } }),
+          destination(3),
+        ],
+      }),
+      service(2, { destinations: [] }),
+    )
+    assert.deepEqual(lines(after, before), [
+      '+ service tcp/10.9.0.2:80 wrr',
+      '~ service tcp/10.9.0.1:80 wrr -> rr persistent 60s /24',
+      '+ destination tcp/10.9.0.1:80 > 10.1.0.3:80 dr weight 100',
+      '~ destination tcp/10.9.0.1:80 > 10.1.0.1:80 dr weight 100 -> tun ipip weight 5',
+      '- destination tcp/10.9.0.1:80 > 10.1.0.2:80',
+    ])
+  })
+
+  it('never takes a destination that the kernel calls local for a change', () => {
+    const local = state(
+      service(1, { destinations: [destination(1, { forwarding: { method: 'local' } })] }),
+    )
+    const direct = state(service(1, { destinations: [destination(1)] }))
+    assert.deepEqual(lines(local, direct), [])
+    assert.deepEqual(lines(direct, local), [])
+  })
+
+  it('builds the ground before the services and takes it away after them', () => {
+    const full: HostState = {
+      ...state(service(1, { destinations: [] })),
+      devices: [{ name: 'lvsfleet0', kind: 'dummy' }],
+      sysctls: [{ key: 'net.ipv4.conf.all.arp_ignore', value: '1', accept: ['1'] }],
+      addresses: [{ address: ip('10.9.0.1'), place: { device: 'lvsfleet0' } }],
+      clamps: [{ address: ip('10.9.0.1'), mss: 1440 }],
+    }
+    const order = (ops: string[]) => ops.map((line) => line.split(' ').slice(0, 2).join(' '))
+    assert.deepEqual(order(lines(full, EMPTY_HOST_STATE)), [
+      '+ device',
+      '~ sysctl',
+      '+ mss',
+      '+ address',
+      '+ service',
+    ])
+    assert.deepEqual(order(lines(EMPTY_HOST_STATE, full)), [
+      '- service',
+      '- address',
+      '- mss',
+      '~ sysctl',
+      '- device',
+    ])
+  })
+})
+
+describe('shrinkOf', () => {
+  const rows: { name: string; before: ServiceState[]; after: ServiceState[]; held: boolean }[] = [
+    { name: 'adding is never held', before: [], after: [service(1)], held: false },
+    { name: 'the only service', before: [service(1)], after: [], held: true },
+    {
+      name: 'one service of four',
+      before: [1, 2, 3, 4].map((n) => service(n)),
+      after: [1, 2, 3].map((n) => service(n)),
+      held: false,
+    },
+    {
+      name: 'two services of four',
+      before: [1, 2, 3, 4].map((n) => service(n)),
+      after: [1, 2].map((n) => service(n)),
+      held: true,
+    },
+    {
+      name: 'half of the destinations of a service',
+      before: [service(1)],
+      after: [service(1, { destinations: [destination(1)] })],
+      held: false,
+    },
+    {
+      name: 'more than half of the destinations of a service',
+      before: [service(1, { destinations: [1, 2, 3].map((n) => destination(n)) })],
+      after: [service(1, { destinations: [destination(1)] })],
+      held: true,
+    },
+    {
+      name: 'the last destination of a service',
+      before: [service(1, { destinations: [destination(1)] })],
+      after: [service(1, { destinations: [] })],
+      held: true,
+    },
+    {
+      name: 'a real server swapped for another',
+      before: [service(1, { destinations: [destination(1)] })],
+      after: [service(1, { destinations: [destination(9)] })],
+      held: true,
+    },
+  ]
+  for (const { name, before, after, held } of rows) {
+    it(`${name}: ${held ? 'held' : 'passes'}`, () => {
+      const shrink = shrinkOf({ services: before }, { services: after })
+      assert.equal(shrink.held, held)
+      assert.equal(shrink.detail !== '', held)
+    })
+  }
+})

@@ -1,0 +1,170 @@
+/**
+ * How director D reaches real server R for one VIP and port: the first method that is possible, and why
+ * each other one is not. Pure. The order and the rules are the product's promise (`auto`):
+ * Local Node, then DR, then TUN, then NAT.
+ */
+import { cidrContains, familyOf, type Family, type Forwarding, type Ip } from '@lvs-fleet/contract'
+import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
+import type { ForwardingRequest } from '../intent/pool.ts'
+import type { FleetIndex } from './fleet-index.ts'
+import { innerMtu, IPV6_MIN_MTU } from './mtu.ts'
+
+export type ForwardingQuestion = {
+  readonly director: DirectorSpec
+  readonly server: RealServerSpec
+  readonly vip: Ip
+  readonly servicePort: number
+  readonly serverPort: number
+  readonly request: ForwardingRequest
+}
+
+export type Method = 'local' | 'dr' | 'tun' | 'nat'
+export type Refusal = { readonly method: Method; readonly reason: string }
+
+export type ForwardingChoice =
+  | {
+      readonly ok: true
+      readonly forwarding: Forwarding
+      /** The real server's address that this director sends to. */
+      readonly address: Ip
+      readonly why: string
+      /** Methods that come earlier in the order and why they are not it. */
+      readonly refusals: readonly Refusal[]
+    }
+  | { readonly ok: false; readonly refusals: readonly Refusal[] }
+
+type Attempt =
+  | { readonly forwarding: Forwarding; readonly address: Ip; readonly why: string }
+  | string
+
+const ATTEMPTS: readonly (readonly [
+  Method,
+  (question: ForwardingQuestion, index: FleetIndex) => Attempt,
+])[] = [
+  ['local', tryLocal],
+  ['dr', tryDirectRouting],
+  ['tun', tryTunnel],
+  ['nat', tryNat],
+]
+
+export function chooseForwarding(
+  question: ForwardingQuestion,
+  index: FleetIndex,
+): ForwardingChoice {
+  const refusals: Refusal[] = []
+  for (const [method, attempt] of ATTEMPTS) {
+    // Local Node is the kernel's decision and not the operator's, so it is looked at whatever is asked.
+    if (method !== 'local' && question.request !== 'auto' && question.request !== method) continue
+    const result = attempt(question, index)
+    if (typeof result !== 'string') return { ok: true, ...result, refusals }
+    refusals.push({ method, reason: result })
+  }
+  return { ok: false, refusals }
+}
+
+function tryLocal({ director, server, vip, servicePort, serverPort }: ForwardingQuestion): Attempt {
+  const shared = server.addresses.filter((address) => director.addresses.includes(address))
+  if (shared.length === 0) return `${server.name} is not ${director.name} itself`
+  const address = firstOf(shared, familyOf(vip))
+  if (address === undefined) {
+    return `${director.name} is ${server.name} itself, but has no ${familyName(familyOf(vip))} address for it`
+  }
+  if (servicePort !== serverPort) {
+    const why = `${server.name} is ${director.name} itself; port ${serverPort} needs translation`
+    return { forwarding: { method: 'nat' }, address, why }
+  }
+  return {
+    forwarding: { method: 'local' },
+    address,
+    why: `${server.name} is ${director.name} itself`,
+  }
+}
+
+function tryDirectRouting(question: ForwardingQuestion, index: FleetIndex): Attempt {
+  const { director, server, vip, servicePort, serverPort } = question
+  if (servicePort !== serverPort) return portReason(serverPort, servicePort)
+  const family = familyOf(vip)
+  if (firstOf(server.addresses, family) === undefined) return familyReason(server.name, family)
+  if (director.site !== server.site) {
+    return `${server.name} is in site ${server.site}, ${director.name} in ${director.site}: no common network`
+  }
+  for (const network of index.sites.get(director.site)?.networks ?? []) {
+    for (const cidr of network.cidrs) {
+      const address = server.addresses.find((own) => cidrContains(cidr, own))
+      if (address === undefined || familyOf(address) !== family) continue
+      if (!director.addresses.some((own) => cidrContains(cidr, own))) continue
+      const why = `both have an address in network ${network.name} of site ${director.site}`
+      return { forwarding: { method: 'dr' }, address, why }
+    }
+  }
+  return `no network of site ${director.site} has an ${familyName(family)} address of both`
+}
+
+function tryTunnel(question: ForwardingQuestion, index: FleetIndex): Attempt {
+  const { director, server, vip, servicePort, serverPort } = question
+  if (servicePort !== serverPort) return portReason(serverPort, servicePort)
+  if (server.addresses.some((address) => director.addresses.includes(address))) {
+    return `${server.name} is ${director.name} itself: no tunnel to oneself`
+  }
+  if (!server.decapsulates.includes('ipip')) return `${server.name} decapsulates no tunnel type`
+  const inner = familyOf(vip)
+  const reasons: string[] = []
+  for (const outer of inner === 'ipv4'
+    ? (['ipv4', 'ipv6'] as const)
+    : (['ipv6', 'ipv4'] as const)) {
+    const address = firstOf(server.addresses, outer)
+    if (address === undefined || firstOf(director.addresses, outer) === undefined) {
+      reasons.push(`not both have an ${familyName(outer)} address`)
+      continue
+    }
+    const mtu = innerMtu(index.pathMtu(director.site, server.site), 'ipip', outer)
+    if (inner === 'ipv6' && mtu < IPV6_MIN_MTU) {
+      reasons.push(
+        `path MTU leaves ${mtu} bytes inside the tunnel over ${familyName(outer)}, IPv6 needs ${IPV6_MIN_MTU}`,
+      )
+      continue
+    }
+    // Below this the kernel drops without a word (ip_vs_xmit.c), whatever is inside.
+    if (outer === 'ipv6' && mtu < IPV6_MIN_MTU) {
+      reasons.push(
+        `path MTU is too small for a tunnel over IPv6: ${mtu} of ${IPV6_MIN_MTU} bytes left`,
+      )
+      continue
+    }
+    return {
+      forwarding: { method: 'tun', tunnel: { type: 'ipip' } },
+      address,
+      why: `${server.name} decapsulates ipip and both have an ${familyName(outer)} address`,
+    }
+  }
+  return reasons.join('; ')
+}
+
+function tryNat({ director, server, vip }: ForwardingQuestion): Attempt {
+  const family = familyOf(vip)
+  const address = firstOf(server.addresses, family)
+  if (address === undefined) {
+    return `${familyReason(server.name, family)}, and NAT cannot change the address family`
+  }
+  if (server.gateway !== director.name) {
+    return `replies of ${server.name} do not return through ${director.name} (its gateway is ${server.gateway ?? 'no director'})`
+  }
+  const why = `replies of ${server.name} return through ${director.name}, its gateway`
+  return { forwarding: { method: 'nat' }, address, why }
+}
+
+function firstOf(addresses: readonly Ip[], family: Family): Ip | undefined {
+  return addresses.find((address) => familyOf(address) === family)
+}
+
+function familyName(family: Family): string {
+  return family === 'ipv4' ? 'IPv4' : 'IPv6'
+}
+
+function familyReason(name: string, family: Family): string {
+  return `${name} has no ${familyName(family)} address`
+}
+
+function portReason(serverPort: number, servicePort: number): string {
+  return `cannot translate port ${servicePort} to ${serverPort}: only NAT can`
+}

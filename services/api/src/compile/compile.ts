@@ -1,0 +1,194 @@
+/**
+ * compile: the whole intent → one HostState per host. Pure and deterministic: the same fleet gives the
+ * same states, whatever order it was written in. The file to read first in this folder.
+ *
+ * A host is a director or a real server. Where both share an address they are one machine, and the
+ * director's state carries what the real server needs.
+ */
+import {
+  cidrContains,
+  EMPTY_HOST_STATE,
+  serviceKey,
+  type HostState,
+  type Ip,
+  type Role,
+} from '@lvs-fleet/contract'
+import type { Fleet } from '../intent/fleet.ts'
+import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
+import { problem, type Problem } from '../intent/problem.ts'
+import { routesOf, type Route } from './destinations.ts'
+import { expandDirector, type ServiceRoutes } from './expand-director.ts'
+import {
+  assertDistinctDevices,
+  expandRealServer,
+  type IncomingRoute,
+} from './expand-real-server.ts'
+import { indexFleet, type FleetIndex } from './fleet-index.ts'
+import { mergeStates } from './merge-states.ts'
+
+export type CompiledHost = {
+  readonly role: Role
+  readonly name: string
+  readonly site: string
+  readonly state: HostState
+}
+
+export type Compiled = {
+  /** Key: `director/dir-a`, `real-server/rs-b1`; see `hostKey`. */
+  readonly hosts: ReadonlyMap<string, CompiledHost>
+  /** Not empty = this intent must not be published. */
+  readonly problems: readonly Problem[]
+  /** Worth saying, not worth refusing. */
+  readonly warnings: readonly Problem[]
+}
+
+export function hostKey(role: Role, name: string): string {
+  return `${role}/${name}`
+}
+
+/** Takes a fleet that `validateFleet` found nothing wrong with. */
+export function compileFleet(fleet: Fleet): Compiled {
+  const index = indexFleet(fleet)
+  const problems: Problem[] = []
+  const warnings: Problem[] = []
+  const incoming = new Map<string, IncomingRoute[]>()
+  const hosts = new Map<string, CompiledHost>()
+  for (const director of fleet.directors) {
+    const carried = (index.carriedBy.get(director.name) ?? []).map((service) => ({
+      service,
+      routes: routesOf(director, service, index),
+    }))
+    problems.push(...routeProblems(director, carried), ...overlapProblems(director, carried))
+    warnings.push(...deliveryWarnings(director, carried, index))
+    collectIncoming(incoming, director, carried)
+    const { name, site } = director
+    const state = expandDirector(director, carried, index)
+    hosts.set(hostKey('director', name), { role: 'director', name, site, state })
+  }
+  problems.push(...sharedVipProblems(fleet, index))
+  for (const server of fleet.realServers) {
+    placeRealServer(server, incoming.get(server.name) ?? [], { fleet, index, hosts })
+  }
+  return { hosts, problems, warnings }
+}
+
+function collectIncoming(
+  incoming: Map<string, IncomingRoute[]>,
+  director: DirectorSpec,
+  carried: readonly ServiceRoutes[],
+): void {
+  for (const { service, routes } of carried) {
+    for (const route of routes) {
+      const list = incoming.get(route.server.name)
+      if (list === undefined) incoming.set(route.server.name, [{ director, service, route }])
+      else list.push({ director, service, route })
+    }
+  }
+}
+
+function placeRealServer(
+  server: RealServerSpec,
+  incoming: readonly IncomingRoute[],
+  into: { fleet: Fleet; index: FleetIndex; hosts: Map<string, CompiledHost> },
+): void {
+  const state = expandRealServer(server, incoming, into.index)
+  assertDistinctDevices(state.devices)
+  const director = into.fleet.directors.find(({ addresses }) =>
+    addresses.some((address) => server.addresses.includes(address)),
+  )
+  const { name, site } = server
+  const own = director === undefined ? state : { ...EMPTY_HOST_STATE }
+  into.hosts.set(hostKey('real-server', name), { role: 'real-server', name, site, state: own })
+  const host = into.hosts.get(hostKey('director', director?.name ?? ''))
+  if (host === undefined) return
+  const merged = { ...host, state: mergeStates(host.state, state) }
+  into.hosts.set(hostKey('director', host.name), merged)
+}
+
+/** No way to reach a member: refused, with the reason of every method that was looked at. */
+function routeProblems(director: DirectorSpec, carried: readonly ServiceRoutes[]): Problem[] {
+  const problems: Problem[] = []
+  for (const { service, routes } of carried) {
+    for (const route of routes) {
+      if (route.choice.ok) continue
+      const target = serviceKey({
+        protocol: service.protocol,
+        address: route.vip,
+        port: route.port,
+      })
+      const reasons = route.choice.refusals.map(({ method, reason }) => `${method}: ${reason}`)
+      const text = `${director.name} cannot reach ${route.server.name} for ${target} of ${service.name}: ${reasons.join('; ')}`
+      problems.push(problem(memberAt(service.pool, route), 'no-forwarding', text))
+    }
+  }
+  return problems
+}
+
+function memberAt(pool: string, route: Route) {
+  const path = route.memberIndex === null ? ['selector'] : ['members', route.memberIndex]
+  return { kind: 'pool', name: pool, path } as const
+}
+
+/** Two virtual services with one protocol, VIP and port on one director: the kernel holds only one. */
+function overlapProblems(director: DirectorSpec, carried: readonly ServiceRoutes[]): Problem[] {
+  const problems: Problem[] = []
+  const seen = new Map<string, string>()
+  for (const { service } of carried) {
+    for (const [i, address] of service.vips.entries()) {
+      for (const port of service.ports) {
+        const key = serviceKey({ protocol: service.protocol, address, port })
+        const other = seen.get(key)
+        seen.set(key, service.name)
+        if (other === undefined) continue
+        const at = { kind: 'virtual-service', name: service.name, path: ['vips', i] } as const
+        const text = `${key} is carried by ${director.name} for virtual service ${other} already`
+        problems.push(problem(at, 'vip-overlap', text))
+      }
+    }
+  }
+  return problems
+}
+
+/** One VIP put on two directors of one network: both answer ARP, and neighbours flap between them. */
+function sharedVipProblems(fleet: Fleet, index: FleetIndex): Problem[] {
+  const problems: Problem[] = []
+  const holders = new Map<string, string>()
+  for (const director of fleet.directors) {
+    const own = new Set<Ip>()
+    for (const service of index.carriedBy.get(director.name) ?? []) {
+      if (service.vipDelivery !== 'address') continue
+      for (const [i, vip] of service.vips.entries()) {
+        if (own.has(vip)) continue
+        own.add(vip)
+        const key = `${director.site} ${vip}`
+        const other = holders.get(key)
+        holders.set(key, director.name)
+        if (other === undefined) continue
+        const at = { kind: 'virtual-service', name: service.name, path: ['vips', i] } as const
+        const text = `${vip} would stand on ${other} and ${director.name} of site ${director.site} at once: name one director, or set vipDelivery to external and let VRRP or BGP place it`
+        problems.push(problem(at, 'vip-duplicate', text))
+      }
+    }
+  }
+  return problems
+}
+
+/** A VIP outside the site's networks is only reachable when a router is told. */
+function deliveryWarnings(
+  director: DirectorSpec,
+  carried: readonly ServiceRoutes[],
+  index: FleetIndex,
+): Problem[] {
+  const cidrs = (index.sites.get(director.site)?.networks ?? []).flatMap(({ cidrs: list }) => list)
+  const warnings: Problem[] = []
+  for (const { service } of carried) {
+    if (service.vipDelivery !== 'address') continue
+    for (const [i, vip] of service.vips.entries()) {
+      if (cidrs.some((cidr) => cidrContains(cidr, vip))) continue
+      const at = { kind: 'virtual-service', name: service.name, path: ['vips', i] } as const
+      const text = `${vip} is in no network of site ${director.site}: route it to ${director.name}`
+      warnings.push(problem(at, 'vip-not-routed', text))
+    }
+  }
+  return warnings
+}

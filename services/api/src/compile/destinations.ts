@@ -1,0 +1,71 @@
+/**
+ * Routes: for one director and one virtual service, each VIP with its destinations and how they came
+ * about. Expanding the director's own state, the real servers' state and `explain` all start here, so
+ * the three can never disagree.
+ */
+import type { Ip } from '@lvs-fleet/contract'
+import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
+import type { Member } from '../intent/pool.ts'
+import { chooseForwarding, type ForwardingChoice } from './choose-forwarding.ts'
+import type { FleetIndex } from './fleet-index.ts'
+
+/** One member of the pool as this director sees it for one VIP and port. */
+export type Route = {
+  readonly vip: Ip
+  readonly port: number
+  readonly serverPort: number
+  readonly server: RealServerSpec
+  readonly member: Member
+  readonly memberIndex: number | null
+  readonly choice: ForwardingChoice
+  readonly weight: number
+  readonly weightReasons: readonly string[]
+}
+
+export function routesOf(
+  director: DirectorSpec,
+  service: VirtualServiceSpec,
+  index: FleetIndex,
+): Route[] {
+  const routes: Route[] = []
+  const members = index.membersOf(service.pool)
+  for (const vip of service.vips) {
+    for (const port of service.ports) {
+      for (const { member, server, index: memberIndex } of members) {
+        const serverPort = member.port ?? port
+        const request = member.forwarding ?? service.forwarding
+        const choice = chooseForwarding(
+          { director, server, vip, servicePort: port, serverPort, request },
+          index,
+        )
+        const { weight, reasons } = effectiveWeight(director, server, member, index)
+        routes.push({
+          vip,
+          port,
+          serverPort,
+          server,
+          member,
+          memberIndex,
+          choice,
+          weight,
+          weightReasons: reasons,
+        })
+      }
+    }
+  }
+  return routes
+}
+
+/** Intent's share of a kernel weight: the member's, or 0 with the reasons why. */
+function effectiveWeight(
+  director: DirectorSpec,
+  server: RealServerSpec,
+  member: Member,
+  index: FleetIndex,
+): { weight: number; reasons: string[] } {
+  const reasons: string[] = []
+  if (director.state === 'drain') reasons.push(`director ${director.name} drains`)
+  if (server.state === 'drain') reasons.push(`real server ${server.name} drains`)
+  if (index.sites.get(server.site)?.state === 'drain') reasons.push(`site ${server.site} drains`)
+  return { weight: reasons.length === 0 ? member.weight : 0, reasons }
+}

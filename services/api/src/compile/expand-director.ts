@@ -1,0 +1,130 @@
+/** What one director's kernel must look like: virtual services with destinations, VIPs, forwarding sysctls. */
+import {
+  cidrContains,
+  compareIps,
+  familyOf,
+  type AddressState,
+  type DestinationState,
+  type HostState,
+  type Ip,
+  type ServiceState,
+  type SysctlState,
+} from '@lvs-fleet/contract'
+import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
+import type { Route } from './destinations.ts'
+import type { FleetIndex } from './fleet-index.ts'
+
+export type ServiceRoutes = {
+  readonly service: VirtualServiceSpec
+  readonly routes: readonly Route[]
+}
+
+/** Routes without a possible forwarding are left out here; compile reports them as problems. */
+export function expandDirector(
+  director: DirectorSpec,
+  carried: readonly ServiceRoutes[],
+  index: FleetIndex,
+): HostState {
+  const services = carried.flatMap(({ service, routes }) => expandService(service, routes))
+  const vips = new Map<Ip, AddressState>()
+  for (const { service } of carried) {
+    if (service.vipDelivery !== 'address') continue
+    for (const vip of service.vips) {
+      vips.set(vip, { address: vip, place: { holding: anchorOf(director, vip, index) } })
+    }
+  }
+  return {
+    adopt: director.adopt,
+    lingerSeconds: 0,
+    devices: [],
+    addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
+    sysctls: forwardingSysctls(services),
+    clamps: [],
+    services: services.toSorted(byServiceKey),
+  }
+}
+
+function expandService(service: VirtualServiceSpec, routes: readonly Route[]): ServiceState[] {
+  const expanded: ServiceState[] = []
+  for (const address of service.vips) {
+    for (const port of service.ports) {
+      const own = routes.filter((route) => route.vip === address && route.port === port)
+      expanded.push({
+        name: service.name,
+        protocol: service.protocol,
+        address,
+        port,
+        scheduler: service.scheduler,
+        flags: service.flags,
+        persistence: expandPersistence(service, address),
+        drainSeconds: service.drainSeconds,
+        destinations: own.flatMap(expandDestination).toSorted(byDestinationKey),
+      })
+    }
+  }
+  return expanded
+}
+
+function expandPersistence(service: VirtualServiceSpec, vip: Ip): ServiceState['persistence'] {
+  if (service.persistence === null) return null
+  const { timeoutSeconds, prefixLengthIpv4, prefixLengthIpv6 } = service.persistence
+  return {
+    timeoutSeconds,
+    prefixLength: familyOf(vip) === 'ipv4' ? prefixLengthIpv4 : prefixLengthIpv6,
+  }
+}
+
+function expandDestination(route: Route): DestinationState[] {
+  if (!route.choice.ok) return []
+  return [
+    {
+      realServer: route.server.name,
+      address: route.choice.address,
+      port: route.serverPort,
+      forwarding: route.choice.forwarding,
+      weight: route.weight,
+      upperThreshold: route.member.upperThreshold,
+      lowerThreshold: route.member.lowerThreshold,
+    },
+  ]
+}
+
+/**
+ * The director's address whose interface gets the VIP: one in the VIP's own network, so that neighbours
+ * find it by ARP or NDP; else the first of its family, else the first.
+ */
+function anchorOf(director: DirectorSpec, vip: Ip, index: FleetIndex): Ip {
+  const networks = index.sites.get(director.site)?.networks ?? []
+  const network = networks.find(({ cidrs }) => cidrs.some((cidr) => cidrContains(cidr, vip)))
+  const inNetwork = director.addresses.filter((own) =>
+    network?.cidrs.some((cidr) => cidrContains(cidr, own)),
+  )
+  const ofFamily = (list: readonly Ip[]) => list.find((own) => familyOf(own) === familyOf(vip))
+  const anchor =
+    ofFamily(inNetwork) ?? inNetwork[0] ?? ofFamily(director.addresses) ?? director.addresses[0]
+  if (anchor === undefined) throw new Error(`director ${director.name} has no address`)
+  return anchor
+}
+
+/** NAT sends other hosts' packets on, so the host must forward; DR and TUN need nothing. */
+function forwardingSysctls(services: readonly ServiceState[]): SysctlState[] {
+  const families = new Set(
+    services
+      .filter((service) => service.destinations.some((d) => d.forwarding.method === 'nat'))
+      .map((service) => familyOf(service.address)),
+  )
+  const sysctls: SysctlState[] = []
+  if (families.has('ipv4')) sysctls.push({ key: 'net.ipv4.ip_forward', value: '1', accept: ['1'] })
+  if (families.has('ipv6')) {
+    sysctls.push({ key: 'net.ipv6.conf.all.forwarding', value: '1', accept: ['1'] })
+  }
+  return sysctls
+}
+
+function byServiceKey(a: ServiceState, b: ServiceState): number {
+  return compareIps(a.address, b.address) || a.port - b.port || (a.protocol < b.protocol ? -1 : 1)
+}
+
+function byDestinationKey(a: DestinationState, b: DestinationState): number {
+  return compareIps(a.address, b.address) || a.port - b.port
+}

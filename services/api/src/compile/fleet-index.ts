@@ -1,0 +1,105 @@
+/** FleetIndex: the fleet with its names resolved once, so that compile never searches a list. */
+import { invariant } from '@lvs-fleet/contract'
+import type { Fleet } from '../intent/fleet.ts'
+import type {
+  DirectorSpec,
+  PoolSpec,
+  RealServerSpec,
+  SiteSpec,
+  VirtualServiceSpec,
+} from '../intent/kinds.ts'
+import type { Member } from '../intent/pool.ts'
+import { DEFAULT_MTU } from '../intent/site.ts'
+
+/** One member of a pool with its real server, wherever it came from. */
+export type ResolvedMember = {
+  readonly member: Member
+  readonly server: RealServerSpec
+  /** Index in `members`, or null when the selector brought it. */
+  readonly index: number | null
+}
+
+export type FleetIndex = {
+  readonly sites: ReadonlyMap<string, SiteSpec>
+  readonly directors: readonly DirectorSpec[]
+  readonly realServers: readonly RealServerSpec[]
+  readonly membersOf: (pool: string) => readonly ResolvedMember[]
+  /** Virtual services that each director carries, in order of their names. */
+  readonly carriedBy: ReadonlyMap<string, readonly VirtualServiceSpec[]>
+  readonly pathMtu: (from: string, to: string) => number
+}
+
+/** Takes a fleet that `validateFleet` found nothing wrong with. */
+export function indexFleet(fleet: Fleet): FleetIndex {
+  const sites = new Map(fleet.sites.map((site) => [site.name, site]))
+  const servers = new Map(fleet.realServers.map((server) => [server.name, server]))
+  const members = new Map(fleet.pools.map((pool) => [pool.name, resolveMembers(pool, servers)]))
+  return {
+    sites,
+    directors: fleet.directors,
+    realServers: fleet.realServers,
+    membersOf: (pool) => members.get(pool) ?? [],
+    carriedBy: new Map(
+      fleet.directors.map((director) => [
+        director.name,
+        fleet.virtualServices.filter((service) => carries(director, service)),
+      ]),
+    ),
+    pathMtu: (from, to) => pathMtu(sites, from, to),
+  }
+}
+
+function carries(director: DirectorSpec, service: VirtualServiceSpec): boolean {
+  if (director.state === 'disabled') return false
+  const { sites, directors } = service.carriedBy
+  return sites.includes(director.site) || directors.includes(director.name)
+}
+
+function resolveMembers(
+  pool: PoolSpec,
+  servers: ReadonlyMap<string, RealServerSpec>,
+): ResolvedMember[] {
+  const resolved: ResolvedMember[] = []
+  const listed = new Set<string>()
+  for (const [index, member] of pool.members.entries()) {
+    const server = servers.get(member.realServer)
+    invariant(server !== undefined, `pool ${pool.name} lists a real server that does not exist`)
+    listed.add(server.name)
+    resolved.push({ member, server, index })
+  }
+  if (pool.selector !== null) {
+    const wanted = Object.entries(pool.selector.matchLabels)
+    for (const server of servers.values()) {
+      if (listed.has(server.name)) continue
+      if (!wanted.every(([key, value]) => server.labels[key] === value)) continue
+      resolved.push({ member: selected(server.name, pool.selector.weight), server, index: null })
+    }
+  }
+  return resolved.filter(({ server }) => server.state !== 'disabled')
+}
+
+function selected(realServer: string, weight: number): Member {
+  return {
+    realServer,
+    weight,
+    port: null,
+    forwarding: null,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+  }
+}
+
+/** Bytes; within a site the smallest MTU of its networks, between sites what either says of the path. */
+function pathMtu(sites: ReadonlyMap<string, SiteSpec>, from: string, to: string): number {
+  const networks = [sites.get(from), sites.get(to)].flatMap((site) => site?.networks ?? [])
+  const said = [
+    sites.get(from)?.paths.find((path) => path.to === to)?.mtu,
+    sites.get(to)?.paths.find((path) => path.to === from)?.mtu,
+  ].filter((mtu) => mtu !== undefined)
+  // Jumbo frames inside two sites say nothing of what lies between them.
+  const between =
+    from === to ? Infinity : Math.min(...said, said.length === 0 ? DEFAULT_MTU : Infinity)
+  const within = Math.min(...networks.map((network) => network.mtu))
+  const mtu = Math.min(between, within)
+  return Number.isFinite(mtu) ? mtu : DEFAULT_MTU
+}

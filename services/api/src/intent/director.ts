@@ -1,0 +1,13 @@
+/** Director: a host that runs IPVS and carries virtual services. */
+import { z } from 'zod'
+import { addressesSchema, hostStateSchema, labelsSchema, nameSchema } from './shared-fields.ts'
+
+export const directorSchema = z.strictObject({
+  site: nameSchema,
+  addresses: addressesSchema,
+  labels: labelsSchema,
+  /** `drain`: all its destinations go to weight 0; `disabled`: it carries nothing. */
+  state: hostStateSchema,
+  /** Take over virtual services, addresses and devices that are wanted and stand there already, in place. */
+  adopt: z.boolean().default(false),
+})

@@ -1,0 +1,41 @@
+/** Pool: real servers that serve the same thing, listed or selected by labels, shared by virtual services. */
+import { portSchema, weightSchema } from '@lvs-fleet/contract'
+import { z } from 'zod'
+import { labelsSchema, nameSchema } from './shared-fields.ts'
+
+/** What an operator may ask for; `local` is an effect of the kernel and never asked. */
+export const forwardingRequestSchema = z.enum(['auto', 'nat', 'dr', 'tun'])
+export type ForwardingRequest = z.infer<typeof forwardingRequestSchema>
+
+/** Share of new connections when nothing is said. 100 leaves room to go down in steps of a percent. */
+export const DEFAULT_WEIGHT = 100
+
+/** Connections; 0 = no limit. */
+const thresholdSchema = z.int().min(0).max(10_000_000).default(0)
+
+export const memberSchema = z.strictObject({
+  realServer: nameSchema,
+  weight: weightSchema.default(DEFAULT_WEIGHT),
+  /** Port on the real server; the virtual service's own when null. Only NAT can translate it. */
+  port: portSchema.nullable().default(null),
+  /** Overrides the virtual service's forwarding for this member. */
+  forwarding: forwardingRequestSchema.nullable().default(null),
+  upperThreshold: thresholdSchema,
+  lowerThreshold: thresholdSchema,
+})
+export type Member = z.output<typeof memberSchema>
+
+export const poolSchema = z.strictObject({
+  labels: labelsSchema,
+  members: z.array(memberSchema).max(4_096).default([]),
+  /** Adds every real server that has all these labels, at this weight; a listed member wins over it. */
+  selector: z
+    .strictObject({
+      matchLabels: labelsSchema.refine((labels) => Object.keys(labels).length > 0, {
+        error: 'needs at least one label, else it would select every real server',
+      }),
+      weight: weightSchema.default(DEFAULT_WEIGHT),
+    })
+    .nullable()
+    .default(null),
+})

@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { edit, twoSites, type FleetText } from '../../../../test/fixtures/two-sites.ts'
+import { fleetFromDocument, fleetSchema, fleetToDocument } from './fleet.ts'
+import { validateFleet } from './validate.ts'
+
+type Row = {
+  name: string
+  change: (fleet: FleetText) => void
+  want: [pointer: string, code: string][]
+}
+
+const member = (fields: object) => ({ members: [{ realServer: 'rs-a1', ...fields }] })
+
+const ROWS: Row[] = [
+  { name: 'a sound fleet has no problem', change: () => {}, want: [] },
+  {
+    name: 'a host in a site that does not exist',
+    change: (fleet) => edit(fleet, 'directors', 'dir-a', { site: 'x' }),
+    want: [['/directors/dir-a/site', 'unknown-name']],
+  },
+  {
+    name: 'a member that does not exist',
+    change: (fleet) => edit(fleet, 'pools', 'web', member({ realServer: 'nobody' })),
+    want: [['/pools/web/members/0/realServer', 'unknown-name']],
+  },
+  {
+    name: 'a pool that does not exist',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { pool: 'none' }),
+    want: [['/virtualServices/web-a/pool', 'unknown-name']],
+  },
+  {
+    name: 'carriers that do not exist',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', { carriedBy: { sites: ['x'], directors: ['y'] } }),
+    want: [
+      ['/virtualServices/web-a/carriedBy/sites/0', 'unknown-name'],
+      ['/virtualServices/web-a/carriedBy/directors/0', 'unknown-name'],
+    ],
+  },
+  {
+    name: 'a gateway that does not exist',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-x' }),
+    want: [['/realServers/rs-a1/gateway', 'unknown-name']],
+  },
+  {
+    name: 'a real server listed twice with one port',
+    change: (fleet) =>
+      edit(fleet, 'pools', 'web', { members: [{ realServer: 'rs-a1' }, { realServer: 'rs-a1' }] }),
+    want: [['/pools/web/members/1/realServer', 'duplicate']],
+  },
+  {
+    name: 'a lower threshold above the upper one',
+    change: (fleet) =>
+      edit(fleet, 'pools', 'web', member({ upperThreshold: 10, lowerThreshold: 11 })),
+    want: [['/pools/web/members/0/lowerThreshold', 'threshold-order']],
+  },
+  {
+    name: 'an address that two real servers claim',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a2', { addresses: ['10.1.0.11'] }),
+    want: [['/realServers/rs-a2/addresses/0', 'duplicate']],
+  },
+  {
+    name: 'a VIP that is a host address',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { vips: ['10.1.0.12'] }),
+    want: [['/virtualServices/web-a/vips/0', 'vip-is-host-address']],
+  },
+  {
+    name: 'networks of one site that overlap',
+    change: (fleet) =>
+      edit(fleet, 'sites', 'a', {
+        networks: [
+          { name: 'one', cidrs: ['10.1.0.0/24'] },
+          { name: 'two', cidrs: ['10.1.0.128/25'] },
+        ],
+      }),
+    want: [['/sites/a/networks/1/cidrs/0', 'network-overlap']],
+  },
+  {
+    name: 'a path to itself, to nowhere and twice to one site',
+    change: (fleet) =>
+      edit(fleet, 'sites', 'a', {
+        paths: [{ to: 'a' }, { to: 'x' }, { to: 'b' }, { to: 'b' }],
+      }),
+    want: [
+      ['/sites/a/paths/0/to', 'duplicate'],
+      ['/sites/a/paths/1/to', 'unknown-name'],
+      ['/sites/a/paths/3/to', 'duplicate'],
+    ],
+  },
+  {
+    name: 'one-packet scheduling on TCP, with persistence',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', {
+        flags: ['one-packet'],
+        persistence: { timeoutSeconds: 60 },
+      }),
+    want: [
+      ['/virtualServices/web-a/flags', 'flag-conflict'],
+      ['/virtualServices/web-a/flags', 'flag-conflict'],
+    ],
+  },
+  {
+    name: 'a hashing flag on another scheduler',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { flags: ['port'] }),
+    want: [['/virtualServices/web-a/flags', 'flag-conflict']],
+  },
+]
+
+describe('validateFleet', () => {
+  for (const { name, change, want } of ROWS) {
+    it(name, () => {
+      const problems = validateFleet(twoSites(change))
+      assert.deepEqual(
+        problems.map(({ pointer, code }) => [pointer, code]),
+        want,
+      )
+    })
+  }
+})
+
+const SCHEMA_ROWS: { name: string; change: (fleet: FleetText) => void; path: string }[] = [
+  {
+    name: 'an unknown field',
+    change: (fleet) => edit(fleet, 'pools', 'web', { weigth: 1 }),
+    path: 'pools.web',
+  },
+  {
+    name: 'a VIP that is no address',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { vips: ['10.1.0.256'] }),
+    path: 'virtualServices.web-a.vips.0',
+  },
+  {
+    name: 'a network with host bits',
+    change: (fleet) =>
+      edit(fleet, 'sites', 'a', { networks: [{ name: 'n', cidrs: ['10.1.0.1/24'] }] }),
+    path: 'sites.a.networks.0.cidrs.0',
+  },
+  {
+    name: 'a port out of range',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { ports: [0] }),
+    path: 'virtualServices.web-a.ports.0',
+  },
+  {
+    name: 'a negative weight',
+    change: (fleet) => edit(fleet, 'pools', 'web', member({ weight: -1 })),
+    path: 'pools.web.members.0.weight',
+  },
+  {
+    name: 'a virtual service that nobody carries',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { carriedBy: {} }),
+    path: 'virtualServices.web-a.carriedBy',
+  },
+  {
+    name: 'a selector without labels',
+    change: (fleet) => edit(fleet, 'pools', 'web', { selector: { matchLabels: {} } }),
+    path: 'pools.web.selector.matchLabels',
+  },
+  {
+    name: 'a name that is no DNS label',
+    change: (fleet) => edit(fleet, 'sites', 'Bad_Name', {}),
+    path: 'sites.Bad_Name',
+  },
+]
+
+describe('fleetSchema refuses, with the path of the field', () => {
+  for (const { name, change, path } of SCHEMA_ROWS) {
+    it(name, () => {
+      const document = structuredClone(twoSitesText())
+      change(document)
+      const result = fleetSchema.safeParse(document)
+      assert.equal(result.success, false)
+      assert.ok(result.error.issues.map((issue) => issue.path.join('.')).includes(path))
+    })
+  }
+})
+
+describe('fleet document', () => {
+  it('parses to the same fleet when it is written out again', () => {
+    const fleet = twoSites()
+    const again = fleetFromDocument(fleetSchema.parse(fleetToDocument(fleet)))
+    assert.deepEqual(again, fleet)
+  })
+})
+
+function twoSitesText(): FleetText {
+  let text: FleetText = {}
+  twoSites((document) => {
+    text = document
+  })
+  return text
+}

@@ -1,0 +1,61 @@
+/** Virtual service: what clients address, how it is scheduled, which pool answers, who carries it. */
+import {
+  ipSchema,
+  portSchema,
+  protocolSchema,
+  schedulerSchema,
+  serviceFlagSchema,
+} from '@lvs-fleet/contract'
+import { z } from 'zod'
+import { forwardingRequestSchema } from './pool.ts'
+import { labelsSchema, nameSchema } from './shared-fields.ts'
+
+const unique = (list: readonly unknown[]) => new Set(list).size === list.length
+
+export const virtualServiceSchema = z.strictObject({
+  labels: labelsSchema,
+  /** Who to ask about it; free text. */
+  owner: z.string().max(200).nullable().default(null),
+  protocol: protocolSchema.default('tcp'),
+  vips: z
+    .array(ipSchema)
+    .min(1, { error: 'needs at least one VIP' })
+    .max(64)
+    .refine(unique, { error: 'has a VIP twice' }),
+  ports: z.array(portSchema).min(1).max(64).refine(unique, { error: 'has a port twice' }),
+  /** `wlc` is also what ipvsadm takes when nothing is said. */
+  scheduler: schedulerSchema.default('wlc'),
+  /** Sorted on the way in, so that order makes no difference. */
+  flags: z
+    .array(serviceFlagSchema)
+    .max(3)
+    .default([])
+    .transform((flags) => [...new Set(flags)].toSorted()),
+  persistence: z
+    .strictObject({
+      timeoutSeconds: z
+        .int()
+        .min(1)
+        .max(86_400 * 31),
+      /** Leading bits of the client's address that count: 32 and 128 = each client alone. */
+      prefixLengthIpv4: z.int().min(1).max(32).default(32),
+      prefixLengthIpv6: z.int().min(1).max(128).default(128),
+    })
+    .nullable()
+    .default(null),
+  pool: nameSchema,
+  forwarding: forwardingRequestSchema.default('auto'),
+  /** Carried by every director of these sites and by these directors: at least one of either. */
+  carriedBy: z
+    .strictObject({
+      sites: z.array(nameSchema).max(256).default([]),
+      directors: z.array(nameSchema).max(1_024).default([]),
+    })
+    .refine(({ sites, directors }) => sites.length + directors.length > 0, {
+      error: 'names no site and no director, so nobody would carry it',
+    }),
+  /** `address`: the agent puts the VIP on the director. `external`: VRRP, BGP or the operator does. */
+  vipDelivery: z.enum(['address', 'external']).default('address'),
+  /** Seconds that a removed destination may finish its connections at weight 0. */
+  drainSeconds: z.int().min(0).max(86_400).default(300),
+})

@@ -1,0 +1,147 @@
+/**
+ * A host state as a readable shell script, for hosts without an agent: `sh FILE` sets it up, `sh FILE remove`
+ * takes it back. Running it twice changes nothing. Same content as the agent applies, in the same order.
+ */
+import {
+  familyOf,
+  hostPrefixLength,
+  type AddressState,
+  type ClampState,
+  type DeviceState,
+  type HostState,
+  type Role,
+  type SysctlState,
+} from '@lvs-fleet/contract'
+import { ipvsAddLines, ipvsRemoveLines } from './ipvsadm-lines.ts'
+
+export function renderScript(
+  host: { readonly name: string; readonly role: Role },
+  state: HostState,
+): string {
+  return `${[
+    '#!/bin/sh',
+    `# LVS Fleet: ${host.role} ${host.name}. Set up: sh FILE. Take back: sh FILE remove.`,
+    '# Not kept over a reboot: run it from a unit that starts after the network is up.',
+    'set -eu',
+    '',
+    '# Previous values of sysctls, until `remove` or a reboot.',
+    `saved=/run/lvsfleet-${host.name}.sysctls`,
+    ...helpers(),
+    '',
+    'setup() {',
+    ...indent(setupLines(state)),
+    '}',
+    '',
+    'remove() {',
+    ...indent(removeLines(state)),
+    '}',
+    '',
+    'case "${1:-setup}" in',
+    '  setup) setup ;;',
+    '  remove) remove ;;',
+    '  *) echo "usage: sh $0 [setup|remove]" >&2; exit 2 ;;',
+    'esac',
+  ].join('\n')}\n`
+}
+
+function helpers(): string[] {
+  return [
+    '# set_sysctl KEY VALUE ACCEPTED...: leaves an accepted value alone, remembers what was there.',
+    'set_sysctl() {',
+    '  key=$1; value=$2; shift 2',
+    '  file=/proc/sys/$(echo "$key" | tr . /)',
+    '  current=$(cat "$file")',
+    '  for accepted in "$@"; do [ "$current" = "$accepted" ] && return 0; done',
+    '  echo "$key $current" >> "$saved"',
+    '  echo "$value" > "$file"',
+    '}',
+    '# add_device NAME ARGUMENTS...',
+    'add_device() {',
+    '  name=$1; shift',
+    '  ip link show "$name" >/dev/null 2>&1 || ip link add "$name" "$@"',
+    '  ip link set "$name" up',
+    '}',
+  ]
+}
+
+function setupLines(state: HostState): string[] {
+  const lines = [
+    ...state.devices.map((device) => `add_device ${device.name} ${deviceArguments(device)}`),
+    ...state.sysctls.map(sysctlLine),
+    ...state.addresses.map((address) => addressLine('replace', address)),
+    ...clampLines(state.clamps),
+    ...state.services.flatMap(ipvsAddLines),
+  ]
+  return lines.length === 0 ? ['echo "nothing to set up on this host"'] : lines
+}
+
+/** The reverse of setup, each step harmless where its object is gone already. */
+function removeLines(state: HostState): string[] {
+  const names = new Set(state.devices.map((device) => device.name))
+  const elsewhere = state.addresses.filter(
+    ({ place }) => !('device' in place && names.has(place.device)),
+  )
+  return [
+    ...state.services.flatMap(ipvsRemoveLines),
+    ...clampFamilies(state.clamps).map(
+      ([family]) => `nft delete table ${family} lvsfleet 2>/dev/null || true`,
+    ),
+    ...elsewhere.map((address) => `${addressLine('del', address)} 2>/dev/null || true`),
+    ...state.devices.toReversed().map((device) => `ip link del ${device.name} 2>/dev/null || true`),
+    '[ ! -f "$saved" ] || while read -r key value; do',
+    '  file=/proc/sys/$(echo "$key" | tr . /)',
+    '  [ ! -e "$file" ] || echo "$value" > "$file"',
+    'done < "$saved"',
+    'rm -f "$saved"',
+  ]
+}
+
+function deviceArguments(device: DeviceState): string {
+  switch (device.kind) {
+    case 'dummy':
+      return 'type dummy'
+    case 'ipip':
+    case 'sit':
+      return `type ${device.kind} local ${device.local} remote ${device.remote} ttl 64`
+    case 'ip6tnl':
+      return `type ip6tnl mode any local ${device.local} remote ${device.remote} encaplimit none`
+  }
+}
+
+function sysctlLine({ key, value, accept }: SysctlState): string {
+  return `set_sysctl ${key} ${value} ${accept.join(' ')}`
+}
+
+function addressLine(verb: 'replace' | 'del', { address, place }: AddressState): string {
+  const device =
+    'device' in place
+      ? place.device
+      : `"$(ip -o addr show to ${place.holding} | awk '{print $2; exit}')"`
+  const options = verb === 'replace' && familyOf(address) === 'ipv6' ? ' nodad preferred_lft 0' : ''
+  return `ip addr ${verb} ${address}/${hostPrefixLength(address)} dev ${device}${options}`
+}
+
+/** Answers from a VIP announce an MSS that fits the tunnel, else uploads hang after the handshake. */
+function clampLines(clamps: readonly ClampState[]): string[] {
+  return clampFamilies(clamps).flatMap(([family, list]) => [
+    `nft delete table ${family} lvsfleet 2>/dev/null || true`,
+    `nft add table ${family} lvsfleet`,
+    `nft add chain ${family} lvsfleet output '{ type filter hook output priority mangle; }'`,
+    ...list.map(
+      ({ address, mss }) =>
+        `nft add rule ${family} lvsfleet output ${family} saddr ${address} tcp flags syn tcp option maxseg size set ${mss}`,
+    ),
+  ])
+}
+
+function clampFamilies(clamps: readonly ClampState[]): (readonly ['ip' | 'ip6', ClampState[]])[] {
+  const ofFamily = (family: 'ipv4' | 'ipv6') =>
+    clamps.filter(({ address }) => familyOf(address) === family)
+  return ([['ip', ofFamily('ipv4')] as const, ['ip6', ofFamily('ipv6')] as const] as const).filter(
+    ([, list]) => list.length > 0,
+  )
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`)
+}
