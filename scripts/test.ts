@@ -1,0 +1,111 @@
+/**
+ * `npm test`: every layer in turn, quickest first, and one closing line that adds them up.
+ * `npm run test:LAYER` runs one. A layer that cannot run fails; none is left out silently.
+ */
+import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+type Layer = {
+  readonly name: string
+  readonly what: string
+  readonly globs: readonly string[]
+  /** Files at a time; the lab boots one kernel at a time. */
+  readonly concurrency: number
+}
+
+const LAYERS: readonly Layer[] = [
+  {
+    name: 'unit',
+    what: 'pure steps, codecs, properties',
+    globs: [
+      'contract/src/**/*.test.ts',
+      'services/*/src/**/*.test.ts',
+      'clients/*/src/**/*.test.ts',
+      'test/wire/*.test.ts',
+      'test/*.test.ts',
+    ],
+    concurrency: 2,
+  },
+  {
+    name: 'flow',
+    what: 'agent against a kernel that behaves',
+    globs: ['test/flow/**/*.test.ts', 'test/simulation/**/*.test.ts'],
+    concurrency: 2,
+  },
+  {
+    name: 'api',
+    what: 'HTTP against real Postgres',
+    globs: ['test/api/**/*.test.ts'],
+    concurrency: 2,
+  },
+  {
+    name: 'lab',
+    what: 'real ip_vs, real packets',
+    globs: ['test/lab/**/*.test.ts'],
+    concurrency: 1,
+  },
+]
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => LAYERS.every((layer) => layer.name !== name))
+if (unknown.length > 0) {
+  console.error(
+    `no test layer ${unknown.join(', ')}: there are ${LAYERS.map((layer) => layer.name).join(', ')}`,
+  )
+  process.exit(2)
+}
+
+type Totals = { pass: number; fail: number; skipped: number }
+const totals: Totals = { pass: 0, fail: 0, skipped: 0 }
+let failedLayers = 0
+for (const layer of LAYERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+  const started = Date.now()
+  console.log(`\n== ${layer.name}: ${layer.what}`)
+  const result = await runLayer(layer)
+  totals.pass += result.pass
+  totals.fail += result.fail
+  totals.skipped += result.skipped
+  if (!result.ok) failedLayers++
+  console.log(
+    `== ${layer.name}: ${result.ok ? 'ok' : 'FAILED'} in ${Math.round((Date.now() - started) / 1000)} s`,
+  )
+}
+console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`)
+process.exit(failedLayers === 0 && totals.fail === 0 ? 0 : 1)
+
+async function runLayer(layer: Layer): Promise<Totals & { ok: boolean }> {
+  const files = layer.globs.flatMap((pattern) => globSync(pattern, { cwd: root })).toSorted()
+  if (files.length === 0) {
+    console.log('no test file was found: that is a failure')
+    return { pass: 0, fail: 1, skipped: 0, ok: false }
+  }
+  const args = [
+    '--test',
+    `--test-concurrency=${layer.concurrency}`,
+    '--test-timeout=600000',
+    ...files,
+  ]
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text = (text + chunk).slice(-20_000)
+    process.stdout.write(chunk)
+  })
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  const pass = countOf(text, 'pass')
+  const fail = countOf(text, 'fail') + countOf(text, 'cancelled')
+  return {
+    pass,
+    fail,
+    skipped: countOf(text, 'skipped') + countOf(text, 'todo'),
+    ok: code === 0 && pass > 0,
+  }
+}
+
+/** The last `ℹ pass 12` (or `# pass 12`) that the test runner printed. */
+function countOf(text: string, word: string): number {
+  const all = [...text.matchAll(new RegExp(`^[ℹ#] ${word} (\\d+)$`, 'gm'))]
+  return Number(all.at(-1)?.[1] ?? 0)
+}
