@@ -12,7 +12,11 @@ const problemSchema = z.object({
   errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
 })
 
-export type Answer = { readonly status: number; readonly etag: string | null; readonly text: string }
+export type Answer = {
+  readonly status: number
+  readonly etag: string | null
+  readonly text: string
+}
 
 export type Request = {
   readonly method?: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'

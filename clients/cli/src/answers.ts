@@ -1,0 +1,60 @@
+/** The parts of the API's answers that the CLI reads; it ignores what it does not know, so newer APIs work. */
+import { z } from 'zod'
+
+export const mutationSchema = z.object({
+  revision: z.int(),
+  changes: z.array(z.object({ change: z.string(), kind: z.string(), name: z.string() })),
+  hosts: z.array(
+    z.object({
+      host: z.string(),
+      ops: z.array(z.string()),
+      shrink: z.object({ held: z.boolean(), detail: z.string() }).optional(),
+    }),
+  ),
+  warnings: z.array(z.object({ pointer: z.string(), message: z.string() })).default([]),
+})
+export type Mutation = z.infer<typeof mutationSchema>
+
+export const hostSchema = z.object({
+  role: z.string(),
+  name: z.string(),
+  site: z.string(),
+  enrolled: z.boolean(),
+  published: z.object({ generation: z.int() }).nullable(),
+  applied: z.object({ generation: z.int() }).nullable(),
+  conditions: z.array(z.object({ type: z.string(), status: z.boolean(), message: z.string() })),
+})
+export type Host = z.infer<typeof hostSchema>
+
+export const hostListSchema = z.object({ items: z.array(hostSchema), next: z.string().nullish() })
+export const itemListSchema = z.object({
+  items: z.array(z.looseObject({ name: z.string() })),
+  next: z.string().nullish(),
+})
+export const explanationListSchema = z.object({
+  items: z.array(
+    z.object({
+      director: z.string(),
+      service: z.string(),
+      realServer: z.string(),
+      forwarding: z.string().nullable(),
+      address: z.string().nullable(),
+      weight: z.int(),
+      weightReasons: z.array(z.string()),
+      why: z.string(),
+      passedOver: z.array(z.object({ method: z.string(), reason: z.string() })),
+    }),
+  ),
+})
+export const revisionListSchema = z.object({
+  items: z.array(
+    z.object({
+      revision: z.int(),
+      at: z.string(),
+      actor: z.string(),
+      action: z.string(),
+      summary: z.string(),
+    }),
+  ),
+})
+export const secretSchema = z.object({ id: z.string(), token: z.string(), expiresAt: z.string() })

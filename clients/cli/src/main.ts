@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/** lvsfleet: the operators' command. Wires commands; errors become one line and an exit code. */
+import { Command, CommanderError } from 'commander'
+import { ZodError } from 'zod'
+import { CliError } from './cli-error.ts'
+import { addFleetCommands } from './commands/fleet.ts'
+import { addHostCommands } from './commands/hosts.ts'
+import { addObjectCommands } from './commands/objects.ts'
+
+const program = new Command('lvsfleet')
+  .description('Linux Virtual Server for a whole fleet')
+  .option('--api <url>', 'where the API is (LVSFLEET_API; default http://127.0.0.1:8080)')
+  .option(
+    '--key-file <file>',
+    'file with the API key (LVSFLEET_KEY_FILE, or the key in LVSFLEET_KEY; default .lvsfleet/admin.key)',
+  )
+  .option('-o, --output <form>', 'table, json or yaml')
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 done; 1 refused or not there; 2 used wrongly; 3 the API cannot be reached; 4 changes, with --detailed-exitcode
+
+Examples:
+  lvsfleet apply -f examples/two-sites.yaml
+  lvsfleet status
+  lvsfleet explain web-a
+  lvsfleet drain sites b`,
+  )
+  .exitOverride()
+addFleetCommands(program)
+addObjectCommands(program)
+addHostCommands(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = report(error)
+}
+
+function report(error: unknown): number {
+  if (error instanceof CliError) {
+    console.error(`lvsfleet: ${error.message}`)
+    return error.exitCode
+  }
+  // commander has printed its own line already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof ZodError) {
+    console.error(
+      `lvsfleet: the API answered something this version does not understand: ${error.issues[0]?.path.join('.') ?? ''}`,
+    )
+    return 1
+  }
+  throw error
+}

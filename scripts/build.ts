@@ -1,0 +1,34 @@
+/**
+ * Bundles what ships: one file each, quick to start and small in memory. Native packages stay outside
+ * and are found in node_modules beside the bundle or above it.
+ *
+ *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs
+ */
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+export const AGENT_BUNDLE = `${root}dist/lvsfleet-agent.mjs`
+
+export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
+  await build({
+    entryPoints: [`${root}services/agent/src/main.ts`],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    minify: true,
+    sourcemap: true,
+    // Native addons: loaded from node_modules at run time.
+    external: ['netlink', 'netlink/*', 'koffi'],
+    banner: {
+      js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+    },
+    logLevel: 'warning',
+  })
+  return outfile
+}
+
+if (import.meta.main) console.log(await buildAgent())

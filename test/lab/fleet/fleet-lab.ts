@@ -1,0 +1,164 @@
+/**
+ * A whole small fleet for tests and for the demo: the controller on the host, the two-site lab, and an
+ * agent on every director and real server that enrolled by a join token as a stranger's would.
+ */
+import { readFileSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
+import { buildAgent } from '../../../scripts/build.ts'
+import { startLab, type Lab } from '../lab.ts'
+import type { Process } from '../host/process.ts'
+import { Controller } from './controller.ts'
+
+export const DIRECTORS = ['dir-a', 'dir-b'] as const
+export const REAL_SERVERS = ['rs-a1', 'rs-a2', 'rs-b1', 'rs-b2'] as const
+const HOSTS = [...DIRECTORS, ...REAL_SERVERS]
+const EXAMPLE = fileURLToPath(new URL('../../../examples/two-sites.yaml', import.meta.url))
+
+/** The document that the README starts with: the same intent for tests, demo and reader. */
+export function twoSiteIntent(): Record<string, Record<string, Record<string, unknown>>> {
+  return parse(readFileSync(EXAMPLE, 'utf8')) as Record<
+    string,
+    Record<string, Record<string, unknown>>
+  >
+}
+
+export class FleetLab implements AsyncDisposable {
+  readonly controller: Controller
+  readonly lab: Lab
+  readonly agents = new Map<string, Process>()
+  private readonly bundle: string
+
+  private constructor(controller: Controller, lab: Lab, bundle: string) {
+    this.controller = controller
+    this.lab = lab
+    this.bundle = bundle
+  }
+
+  /** Controller and lab side by side; no intent and no agent yet. */
+  static async start(log: (text: string) => void = () => {}): Promise<FleetLab> {
+    const bundle = await buildAgent()
+    log('starting the controller on embedded Postgres')
+    const controller = await Controller.start(mkdtempSync(join(tmpdir(), 'lvsfleet-')))
+    log('booting the kernel lab')
+    try {
+      const lab = await startLab({ apiPort: controller.port, log })
+      return new FleetLab(controller, lab, bundle)
+    } catch (error) {
+      await controller.stop()
+      throw error
+    }
+  }
+
+  /** Intent, servers and all six agents; returns when every host has converged. */
+  async bringUp(log: (text: string) => void = () => {}): Promise<void> {
+    await this.serveAll()
+    log('applying the two-site intent')
+    await this.applyIntent(twoSiteIntent())
+    log('enrolling two directors and four real servers')
+    await Promise.all(HOSTS.map((name) => this.startAgent(name)))
+    await this.converged()
+  }
+
+  async serveAll(): Promise<void> {
+    await Promise.all(REAL_SERVERS.map((name) => this.lab.serve(name, { ports: [80] })))
+  }
+
+  async applyIntent(document: unknown, query = ''): Promise<unknown> {
+    return await this.controller.call('PUT', `/v1/fleet${query}`, document)
+  }
+
+  /** Starts the agent of a host; the first time with a fresh join token, later from its own identity. */
+  async startAgent(name: string, { enrol = true } = {}): Promise<Process> {
+    const env: Record<string, string> = {}
+    if (enrol) env['LVSFLEET_TOKEN'] = await this.joinToken(name)
+    const agent = await this.lab.spawn(name, this.agentCommand(name), {
+      name: `agent-${name}`,
+      env,
+    })
+    this.agents.set(name, agent)
+    return agent
+  }
+
+  /** The command line of a host's agent, with more words behind it when asked. */
+  agentCommand(name: string, ...words: readonly string[]): string[] {
+    const command = words.length === 0 ? ['run'] : words
+    return [
+      process.execPath,
+      '--max-semi-space-size=1',
+      this.bundle,
+      ...command,
+      ...['--state-dir', this.stateDir(name)],
+      ...(command[0] === 'run'
+        ? ['--api', this.lab.apiUrl, '--role', roleOf(name), '--name', name]
+        : []),
+    ]
+  }
+
+  stateDir(name: string): string {
+    return `${this.lab.guestDir}/agents/${name}`
+  }
+
+  async stopAgent(name: string, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const agent = this.agents.get(name)
+    if (agent === undefined) return
+    await agent.kill(signal)
+    await agent.exited
+    this.agents.delete(name)
+  }
+
+  /** Waits until every named host says that what is published is in its kernel. */
+  async converged(names: readonly string[] = HOSTS, timeoutMs = 30_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs
+    for (const name of names) {
+      for (;;) {
+        const said = await this.condition(name, 'converged')
+        if (said.status) break
+        if (Date.now() > deadline) {
+          throw new Error(
+            `${name} did not converge: ${said.message}\n${this.agents.get(name)?.output() ?? ''}`,
+          )
+        }
+        await sleep(100)
+      }
+    }
+  }
+
+  async condition(name: string, type: string): Promise<{ status: boolean; message: string }> {
+    const host = (await this.controller.call('GET', `/v1/hosts/${roleOf(name)}/${name}`)) as {
+      conditions: { type: string; status: boolean; message: string }[]
+    }
+    return (
+      host.conditions.find((condition) => condition.type === type) ?? {
+        status: false,
+        message: 'unknown',
+      }
+    )
+  }
+
+  async stop(): Promise<void> {
+    await this.lab.stop()
+    await this.controller.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  private async joinToken(name: string): Promise<string> {
+    const site = name.includes('-a') ? 'a' : 'b'
+    const answer = await this.controller.call('POST', '/v1/join-tokens', {
+      role: roleOf(name),
+      site,
+      name,
+    })
+    return (answer as { token: string }).token
+  }
+}
+
+export function roleOf(name: string): 'director' | 'real-server' {
+  return name.startsWith('dir-') ? 'director' : 'real-server'
+}
