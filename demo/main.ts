@@ -83,7 +83,7 @@ async function walkThrough(fleet: FleetLab, signal: AbortSignal): Promise<void> 
   await watch(clients, signal)
 
   title('Site b drains: no new connection goes there, from any director')
-  await fleet.controller.call('PATCH', '/v1/sites/b', { state: 'drain' })
+  await fleet.controller.call('PATCH', '/v1/sites/b?force=true', { state: 'drain' })
   await fleet.converged(['dir-a', 'dir-b'])
   await watch(clients, signal)
 
@@ -94,7 +94,7 @@ async function walkThrough(fleet: FleetLab, signal: AbortSignal): Promise<void> 
 
   title('The controller starts again, site b comes back')
   await fleet.controller.start()
-  await fleet.controller.call('PATCH', '/v1/sites/b', { state: 'active' })
+  await fleet.controller.call('PATCH', '/v1/sites/b?force=true', { state: 'active' })
   await fleet.converged(['dir-a', 'dir-b'])
   await watch(clients, signal)
   for (const { load } of clients) await load.stop()
@@ -148,7 +148,7 @@ async function setWeight(fleet: FleetLab, realServer: string, weight: number): P
     realServer: name,
     weight: name === realServer ? weight : 100,
   }))
-  await fleet.controller.call('PATCH', '/v1/pools/web', { members })
+  await fleet.controller.call('PATCH', '/v1/pools/web?force=true', { members })
 }
 
 async function explore(fleet: FleetLab, signal: AbortSignal): Promise<void> {

@@ -19,20 +19,23 @@ export const hostSchema = z.object({
   role: z.string(),
   name: z.string(),
   site: z.string(),
-  enrolled: z.boolean(),
+  enrolment: z.looseObject({}).nullable(),
   published: z.object({ generation: z.int() }).nullable(),
   applied: z.object({ generation: z.int() }).nullable(),
   conditions: z.array(z.object({ type: z.string(), status: z.boolean(), message: z.string() })),
 })
 export type Host = z.infer<typeof hostSchema>
 
-export const hostListSchema = z.object({ items: z.array(hostSchema), next: z.string().nullish() })
+export const hostListSchema = z.object({
+  items: z.array(hostSchema),
+  nextCursor: z.string().nullish(),
+})
 export const itemListSchema = z.object({
   items: z.array(z.looseObject({ name: z.string() })),
-  next: z.string().nullish(),
+  nextCursor: z.string().nullish(),
 })
-export const explanationListSchema = z.object({
-  items: z.array(
+export const explanationSchema = z.object({
+  choices: z.array(
     z.object({
       director: z.string(),
       service: z.string(),
@@ -49,7 +52,7 @@ export const explanationListSchema = z.object({
 export const revisionListSchema = z.object({
   items: z.array(
     z.object({
-      revision: z.int(),
+      number: z.int(),
       at: z.string(),
       actor: z.string(),
       action: z.string(),
@@ -57,4 +60,6 @@ export const revisionListSchema = z.object({
     }),
   ),
 })
+/** What a single mutation answers without dry run. */
+export const writtenSchema = z.object({ revision: z.int() })
 export const secretSchema = z.object({ id: z.string(), token: z.string(), expiresAt: z.string() })

@@ -9,7 +9,9 @@ const problemSchema = z.object({
   title: z.string().optional(),
   detail: z.string().optional(),
   code: z.string().optional(),
-  errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
+  errors: z
+    .array(z.object({ pointer: z.string(), object: z.string().optional(), message: z.string() }))
+    .optional(),
 })
 
 export type Answer = {
@@ -84,7 +86,9 @@ function problemToError(answer: Answer, request: Request): CliError {
   const said = problem.success ? (problem.data.detail ?? problem.data.title) : undefined
   const lines = [said ?? `${request.method ?? 'GET'} ${request.path} answered ${answer.status}`]
   for (const error of problem.data?.errors ?? []) {
-    lines.push(`  ${error.pointer === '' ? '(document)' : error.pointer}: ${error.message}`)
+    lines.push(
+      `  ${error.pointer === '' ? (error.object ?? '(document)') : error.pointer}: ${error.message}`,
+    )
   }
   return new CliError(lines.join('\n'), 1)
 }

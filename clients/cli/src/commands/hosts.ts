@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import {
-  explanationListSchema,
+  explanationSchema,
   hostListSchema,
   revisionListSchema,
   secretSchema,
@@ -12,6 +12,7 @@ import { CliError } from '../cli-error.ts'
 import { printValue, write } from '../output/print.ts'
 import { formatTable } from '../output/table.ts'
 import { contextOf, type Context } from './context.ts'
+import { readPages } from './pages.ts'
 
 const WATCH_MS = 2_000
 
@@ -88,10 +89,10 @@ async function status(
   if (Number.isNaN(deadline))
     throw new CliError(`--wait ${options.wait} is not a number of seconds`, 2)
   for (;;) {
-    const { items } = hostListSchema.parse(
-      await context.api.json({ path: '/v1/hosts', query: { limit: '1000' } }),
+    const items = await readPages(context.api, '/v1/hosts', hostListSchema)
+    const done = items.every(
+      (host) => host.enrolment === null || conditionOf(host, 'converged').status,
     )
-    const done = items.every((host) => !host.enrolled || conditionOf(host, 'converged').status)
     const waiting = options.wait !== undefined && !done && Date.now() < deadline
     if (!waiting) printValue(items, context.output, () => statusTable(items))
     if (options.watch !== true && !waiting) {
@@ -131,13 +132,13 @@ function conditionOf(host: Host, type: string): { status: boolean; message: stri
 }
 
 async function explain({ api, output }: Context, name: string, all: boolean): Promise<void> {
-  const answer = explanationListSchema.parse(
+  const answer = explanationSchema.parse(
     await api.json({ path: `/v1/virtual-services/${encodeURIComponent(name)}/explain` }),
   )
-  printValue(answer.items, output, () =>
+  printValue(answer.choices, output, () =>
     formatTable(
       ['DIRECTOR', 'SERVICE', 'REAL SERVER', 'METHOD', 'ADDRESS', 'WEIGHT', 'WHY'],
-      answer.items.map((item) => [
+      answer.choices.map((item) => [
         item.director,
         item.service,
         item.realServer,
@@ -179,8 +180,8 @@ async function revisions({ api, output }: Context): Promise<void> {
   printValue(items, output, () =>
     formatTable(
       ['REVISION', 'AT', 'WHO', 'ACTION', 'WHAT'],
-      items.map(({ revision, at, actor, action, summary }) => [
-        String(revision),
+      items.map(({ number, at, actor, action, summary }) => [
+        String(number),
         at,
         actor,
         action,

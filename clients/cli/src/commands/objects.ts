@@ -1,12 +1,13 @@
 /** get, delete, drain, activate, weight: single objects of the intent. */
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { itemListSchema, mutationSchema } from '../answers.ts'
+import { itemListSchema, mutationSchema, writtenSchema } from '../answers.ts'
 import { CliError } from '../cli-error.ts'
 import { formatMutation } from '../output/plan.ts'
 import { printValue, write } from '../output/print.ts'
 import { formatTable } from '../output/table.ts'
 import { contextOf, type Context } from './context.ts'
+import { readPages } from './pages.ts'
 
 const KINDS = ['sites', 'directors', 'real-servers', 'pools', 'virtual-services'] as const
 /** Kinds that have a state to change. */
@@ -82,13 +83,19 @@ async function change(
 ): Promise<void> {
   const dryRun = options.dryRun === true
   const query = {
+    // One field of one object: last writer wins, unless the change was made from what was read.
+    force: request.ifMatch === undefined && request.method === 'PATCH' ? 'true' : undefined,
     dryRun: dryRun ? 'true' : undefined,
     allowShrink: options.allowShrink === true ? 'true' : undefined,
   }
   const { text } = await api.send({ ...request, query })
-  const parsed = mutationSchema.safeParse(text === '' ? undefined : JSON.parse(text))
-  if (!parsed.success) return write('done')
-  printValue(parsed.data, output, () => formatMutation(parsed.data, { dryRun }))
+  if (text === '') return write('done')
+  const answer: unknown = JSON.parse(text)
+  if (dryRun) {
+    const mutation = mutationSchema.parse(answer)
+    return printValue(mutation, output, () => formatMutation(mutation, { dryRun }))
+  }
+  printValue(answer, output, () => `done in revision ${writtenSchema.parse(answer).revision}`)
 }
 
 async function setState(
@@ -139,15 +146,7 @@ async function get(
     const object = await api.json({ path: objectPath(kind, name) })
     return printValue(object, output ?? 'yaml', () => '')
   }
-  const items: z.infer<typeof itemListSchema>['items'] = []
-  let cursor: string | undefined
-  do {
-    const page = itemListSchema.parse(
-      await api.json({ path: `/v1/${kind}`, query: { limit: '1000', cursor } }),
-    )
-    items.push(...page.items)
-    cursor = page.next ?? undefined
-  } while (cursor !== undefined)
+  const items = await readPages(api, `/v1/${kind}`, itemListSchema)
   printValue(items, output, () => objectTable(kind, items))
 }
 

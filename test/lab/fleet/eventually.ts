@@ -1,0 +1,17 @@
+/** Waits for what happens in its own time: asks again until the answer passes, and fails with the last complaint. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export async function eventually<T>(
+  check: () => Promise<T>,
+  { withinMs = 10_000, everyMs = 100 } = {},
+): Promise<T> {
+  const deadline = Date.now() + withinMs
+  for (;;) {
+    try {
+      return await check()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
+    await sleep(everyMs)
+  }
+}

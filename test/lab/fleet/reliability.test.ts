@@ -1,0 +1,218 @@
+/** What a director does when things die: forwards on, comes back from disk, repairs what is its own and nothing else. */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { after, before, describe, it } from 'node:test'
+import { eventually } from './eventually.ts'
+import { FleetLab, REAL_SERVERS, roleOf, twoSiteIntent } from './fleet-lab.ts'
+
+const WEB_A = 'http://10.1.0.100/'
+const EDGE = '-t 10.1.0.100:80'
+
+describe('a fleet that things happen to', () => {
+  let fleet: FleetLab
+
+  before(async () => {
+    fleet = await FleetLab.start()
+    await fleet.bringUp()
+  })
+  after(async () => fleet.stop())
+
+  it('has an API write in the kernel in under a second, 99 times of 100', async () => {
+    const samples = await measureChanges(fleet, 200)
+    const p99 = samples.toSorted((a, b) => a - b)[Math.floor(samples.length * 0.99)] ?? Infinity
+    console.log(
+      `    200 writes, ms to the kernel: p50 ${samples.toSorted((a, b) => a - b)[100]}, p99 ${p99}`,
+    )
+    assert.ok(p99 < 1000, `p99 is ${p99} ms`)
+  })
+
+  it('writes nothing to the kernel while nothing changes', async () => {
+    const before = await kernelWrites(fleet, 'dir-a')
+    await sleep(8_000)
+    assert.equal(await kernelWrites(fleet, 'dir-a'), before)
+  })
+
+  it('repairs a virtual service that was deleted by hand, and reports it', async () => {
+    await fleet.lab.sh('dir-a', `ipvsadm -D ${EDGE}`)
+    await eventually(async () => {
+      const table = await fleet.lab.ipvsadm('dir-a')
+      assert.equal(table.filter((line) => line.includes(`${EDGE} `)).length, 5)
+    })
+    await eventually(async () => {
+      const drifted = await fleet.condition('dir-a', 'drifted')
+      assert.match(drifted.message, /10\.1\.0\.100:80/)
+    })
+  })
+
+  it('repairs an address within a second, woken by the kernel', async () => {
+    await fleet.lab.sh('dir-a', 'ip addr del 10.1.0.100/32 dev eth0')
+    await eventually(
+      async () =>
+        assert.match(await fleet.lab.sh('dir-a', 'ip -o addr show dev eth0'), /10\.1\.0\.100\/32/),
+      { withinMs: 1_500, everyMs: 50 },
+    )
+  })
+
+  it('leaves a foreign virtual service alone, whatever happens around it', async () => {
+    const foreign = ['-A -t 10.1.0.10:9999 -s rr', '-a -t 10.1.0.10:9999 -r 10.1.0.11:9999 -g -w 7']
+    for (const line of foreign) await fleet.lab.sh('dir-a', `ipvsadm ${line}`)
+    const stands = async () => {
+      const table = await fleet.lab.ipvsadm('dir-a')
+      assert.deepEqual(
+        table.filter((line) => line.includes('9999')),
+        foreign.toSorted(),
+      )
+    }
+    await sleep(4_000)
+    await stands()
+    const document = twoSiteIntent()
+    delete document['virtualServices']?.['web-a']
+    document['virtualServices'] = { ...document['virtualServices'] }
+    await fleet.applyIntent({ ...document }, '?allowShrink=true')
+    await fleet.applyIntent(twoSiteIntent())
+    await fleet.converged()
+    await stands()
+    await fleet.stopAgent('dir-a', 'SIGKILL')
+    await fleet.startAgent('dir-a', { enrol: false })
+    await fleet.converged()
+    await stands()
+    await fleet.lab.sh('dir-a', 'ipvsadm -D -t 10.1.0.10:9999')
+  })
+
+  it('forwards on when the agent is killed, and when it ends in order', async () => {
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      const table = await fleet.lab.ipvsadm('dir-a')
+      await fleet.stopAgent('dir-a', signal)
+      assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), table)
+      assert.deepEqual(await answered(fleet), REAL_SERVERS)
+      await fleet.startAgent('dir-a', { enrol: false })
+      await fleet.converged(['dir-a'])
+      assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), table)
+    }
+  })
+
+  it('lets a removed real server finish its connections, over a restart of the agent', async () => {
+    const holds = await Promise.all(
+      Array.from({ length: 8 }, () => fleet.lab.hold('cl-a', { url: WEB_A })),
+    )
+    const onB2 = holds.filter((hold) => hold.first.answerer.startsWith('rs-b2'))
+    assert.ok(onB2.length > 0, 'no connection went to rs-b2')
+    const document = twoSiteIntent()
+    document['pools'] = {
+      web: { members: ['rs-a1', 'rs-a2', 'rs-b1'].map((realServer) => ({ realServer })) },
+    }
+    await fleet.applyIntent(document)
+    await eventually(async () =>
+      assert.match((await destination(fleet, '10.2.0.12')) ?? 'gone', / -w 0$/),
+    )
+    await fleet.stopAgent('dir-a', 'SIGKILL')
+    await fleet.startAgent('dir-a', { enrol: false })
+    await fleet.converged(['dir-a'])
+    await sleep(3_000)
+    assert.match(
+      (await destination(fleet, '10.2.0.12')) ?? 'gone',
+      / -w 0$/,
+      'a restart forgot the drain',
+    )
+    for (const hold of onB2) assert.equal((await hold.status()).alive, true)
+    assert.deepEqual(await answered(fleet), ['rs-a1', 'rs-a2', 'rs-b1'])
+    for (const hold of holds) await hold.close()
+    await eventually(async () => assert.equal(await destination(fleet, '10.2.0.12'), undefined), {
+      withinMs: 20_000,
+    })
+    await fleet.applyIntent(twoSiteIntent())
+    await fleet.converged()
+  })
+
+  it('holds no traffic back when controller and database are dead, and writes nothing', async () => {
+    await fleet.controller.kill()
+    const table = await fleet.lab.ipvsadm('dir-a')
+    const before = await kernelWrites(fleet, 'dir-a')
+    await sleep(4_000)
+    assert.deepEqual(await answered(fleet), REAL_SERVERS)
+    assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), table)
+    assert.equal(await kernelWrites(fleet, 'dir-a'), before)
+  })
+
+  it('comes back from disk after a power cut, with no controller to ask', async () => {
+    const table = await fleet.lab.ipvsadm('dir-a')
+    await fleet.lab.setApiPort(undefined)
+    await fleet.lab.reboot()
+    assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), [])
+    await fleet.serveAll()
+    fleet.agents.clear()
+    await Promise.all(
+      ['dir-a', 'dir-b', ...REAL_SERVERS].map((name) => fleet.startAgent(name, { enrol: false })),
+    )
+    await eventually(async () => assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), table), {
+      withinMs: 30_000,
+    })
+    await eventually(async () => assert.deepEqual(await answered(fleet), REAL_SERVERS), {
+      withinMs: 30_000,
+    })
+  })
+
+  it('takes up what was missed when the controller is there again', async () => {
+    await fleet.controller.start()
+    await fleet.lab.setApiPort(fleet.controller.port)
+    await fleet.controller.call('PATCH', '/v1/sites/b?force=true', { state: 'drain' })
+    await fleet.converged(undefined, 60_000)
+    assert.deepEqual(await answered(fleet), ['rs-a1', 'rs-a2'])
+  })
+})
+
+/** Milliseconds from sending a write until the kernel shows it, read in the director's namespace by a tight loop. */
+async function measureChanges(fleet: FleetLab, count: number): Promise<number[]> {
+  const watcher = await fleet.lab.spawn('dir-a', [process.execPath, '-e', WATCH_WEIGHT], {
+    name: 'watch-weight',
+  })
+  await watcher.waitFor('weight', 10_000)
+  const samples: number[] = []
+  for (let i = 0; i < count; i++) {
+    const weight = 1000 + i
+    const members = REAL_SERVERS.map((realServer) => ({
+      realServer,
+      weight: realServer === 'rs-a1' ? weight : 100,
+    }))
+    const since = Date.now()
+    await fleet.controller.call('PATCH', '/v1/pools/web?force=true', { members })
+    await watcher.waitFor(`weight ${weight}\n`, 10_000)
+    samples.push(Date.now() - since)
+  }
+  await watcher.stop()
+  await fleet.applyIntent(twoSiteIntent())
+  await fleet.converged()
+  return samples
+}
+
+/** Prints the weight of 10.1.0.11 (0A01000B) behind 10.1.0.100:80 whenever /proc/net/ip_vs shows another one. */
+const WATCH_WEIGHT = `
+const fs = require('node:fs')
+let last = ''
+setInterval(() => {
+  const table = fs.readFileSync('/proc/net/ip_vs', 'utf8')
+  const found = /0A010064:0050[^]*?0A01000B:0050 +\\w+ +(\\d+)/.exec(table)
+  if (found && found[1] !== last) console.log('weight ' + (last = found[1]))
+}, 5)`
+
+/** Real servers that answer the client of site a now, sorted. */
+async function answered(fleet: FleetLab): Promise<string[]> {
+  const answers = await fleet.lab.get('cl-a', { url: WEB_A, n: 16 })
+  return [
+    ...new Set(Object.keys(answers).map((answer) => answer.split(':')[0] ?? answer)),
+  ].toSorted()
+}
+
+/** The ipvsadm line of one destination of the virtual service of site a. */
+async function destination(fleet: FleetLab, address: string): Promise<string | undefined> {
+  const table = await fleet.lab.ipvsadm('dir-a')
+  return table.find((line) => line.startsWith(`-a ${EDGE} -r ${address}:80`))
+}
+
+/** Kernel messages that changed something, as the agent itself counts them. */
+async function kernelWrites(fleet: FleetLab, name: string): Promise<number> {
+  assert.equal(roleOf(name), 'director')
+  const text = await fleet.lab.sh(name, fleet.agentCommand(name, 'status', '--output', 'json'))
+  const status = JSON.parse(text) as { kernelWrites: number }
+  return status.kernelWrites
+}
