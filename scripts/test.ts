@@ -16,6 +16,12 @@ type Layer = {
 
 const LAYERS: readonly Layer[] = [
   {
+    name: 'static',
+    what: 'format, types, lint, dead code, rules of direction',
+    globs: ['test/static.test.ts', 'test/architecture.test.ts'],
+    concurrency: 1,
+  },
+  {
     name: 'unit',
     what: 'pure steps, codecs, properties',
     globs: [
@@ -23,7 +29,6 @@ const LAYERS: readonly Layer[] = [
       'services/*/src/**/*.test.ts',
       'clients/*/src/**/*.test.ts',
       'test/wire/*.test.ts',
-      'test/*.test.ts',
     ],
     concurrency: 2,
   },

@@ -38,13 +38,10 @@ export class Controller {
 
   /** Starts (again) on the same data and port; returns when it is ready. */
   async start(): Promise<void> {
+    // Always its own embedded database, whatever the shell has set.
+    const { DATABASE_URL: _, ...env } = process.env
     const child = spawn(process.execPath, [MAIN], {
-      env: {
-        ...process.env,
-        LVSFLEET_LISTEN: `127.0.0.1:${this.port}`,
-        LVSFLEET_DATA: this.dataDir,
-        DATABASE_URL: '',
-      },
+      env: { ...env, LVSFLEET_LISTEN: `127.0.0.1:${this.port}`, LVSFLEET_DATA: this.dataDir },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const keep = (chunk: Buffer) => {

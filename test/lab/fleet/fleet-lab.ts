@@ -2,7 +2,8 @@
  * A whole small fleet for tests and for the demo: the controller on the host, the two-site lab, and an
  * agent on every director and real server that enrolled by a join token as a stranger's would.
  */
-import { readFileSync, mkdtempSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -42,7 +43,7 @@ export class FleetLab implements AsyncDisposable {
   static async start(log: (text: string) => void = () => {}): Promise<FleetLab> {
     const bundle = await buildAgent()
     log('starting the controller on embedded Postgres')
-    const controller = await Controller.start(mkdtempSync(join(tmpdir(), 'lvsfleet-')))
+    const controller = await Controller.start(join(tmpdir(), `lvsfleet-${randomUUID()}`))
     log('booting the kernel lab')
     try {
       const lab = await startLab({ apiPort: controller.port, log })

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from './eventually.ts'
-import { FleetLab, REAL_SERVERS, roleOf, twoSiteIntent } from './fleet-lab.ts'
+import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
+import { writesDuring } from './netlink-witness.ts'
 
 const WEB_A = 'http://10.1.0.100/'
 const EDGE = '-t 10.1.0.100:80'
@@ -27,9 +28,22 @@ describe('a fleet that things happen to', () => {
   })
 
   it('writes nothing to the kernel while nothing changes', async () => {
-    const before = await kernelWrites(fleet, 'dir-a')
-    await sleep(8_000)
-    assert.equal(await kernelWrites(fleet, 'dir-a'), before)
+    assert.deepEqual(await writesDuring(fleet.lab, 'dir-a', () => sleep(8_000)), [])
+  })
+
+  it('edits a weight with one message for each virtual service that has it', async () => {
+    const writes = await writesDuring(fleet.lab, 'dir-a', async () => {
+      const members = REAL_SERVERS.map((realServer) => ({
+        realServer,
+        weight: realServer === 'rs-b2' ? 7 : 100,
+      }))
+      await fleet.controller.call('PATCH', '/v1/pools/web?force=true', { members })
+      await fleet.converged()
+    })
+    // One for the IPv4 VIP, one for the IPv6 VIP.
+    assert.deepEqual(writes, ['set destination', 'set destination'])
+    await fleet.applyIntent(twoSiteIntent())
+    await fleet.converged()
   })
 
   it('repairs a virtual service that was deleted by hand, and reports it', async () => {
@@ -127,11 +141,12 @@ describe('a fleet that things happen to', () => {
   it('holds no traffic back when controller and database are dead, and writes nothing', async () => {
     await fleet.controller.kill()
     const table = await fleet.lab.ipvsadm('dir-a')
-    const before = await kernelWrites(fleet, 'dir-a')
-    await sleep(4_000)
-    assert.deepEqual(await answered(fleet), REAL_SERVERS)
+    const writes = await writesDuring(fleet.lab, 'dir-a', async () => {
+      await sleep(4_000)
+      assert.deepEqual(await answered(fleet), REAL_SERVERS)
+    })
+    assert.deepEqual(writes, [])
     assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), table)
-    assert.equal(await kernelWrites(fleet, 'dir-a'), before)
   })
 
   it('comes back from disk after a power cut, with no controller to ask', async () => {
@@ -207,12 +222,4 @@ async function answered(fleet: FleetLab): Promise<string[]> {
 async function destination(fleet: FleetLab, address: string): Promise<string | undefined> {
   const table = await fleet.lab.ipvsadm('dir-a')
   return table.find((line) => line.startsWith(`-a ${EDGE} -r ${address}:80`))
-}
-
-/** Kernel messages that changed something, as the agent itself counts them. */
-async function kernelWrites(fleet: FleetLab, name: string): Promise<number> {
-  assert.equal(roleOf(name), 'director')
-  const text = await fleet.lab.sh(name, fleet.agentCommand(name, 'status', '--output', 'json'))
-  const status = JSON.parse(text) as { kernelWrites: number }
-  return status.kernelWrites
 }

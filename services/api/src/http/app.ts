@@ -1,0 +1,114 @@
+/** createApp: dependencies → the HTTP API as a value; it neither listens nor reads the environment. */
+import { randomUUID } from 'node:crypto'
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { z } from 'zod'
+import { ApiError } from '../errors.ts'
+import type { Deps } from '../verbs/deps.ts'
+import { invalidBody, zodDetails } from '../verbs/refusals.ts'
+import type { AppEnv } from './app-env.ts'
+import { agentAuth, operatorAuth } from './auth.ts'
+import { checkBody } from './body.ts'
+import { allowedMethods } from './methods.ts'
+import { handleError, problemResponse } from './problem.ts'
+import { rateLimit } from './rate-limit.ts'
+import { accessRoutes } from './routes/access.ts'
+import { agentRoutes } from './routes/agent.ts'
+import { controllerRoutes } from './routes/controller.ts'
+import { fleetRoutes } from './routes/fleet.ts'
+import { hostRoutes } from './routes/hosts.ts'
+import { intentRoutes } from './routes/intent.ts'
+import { probeRoutes } from './routes/probes.ts'
+
+const SAFE_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+} as const
+
+export type App = OpenAPIHono<AppEnv>
+
+export function createApp(deps: Deps): App {
+  const app = new OpenAPIHono<AppEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw refusal(result.target, result.error)
+    },
+  })
+  app.onError(handleError(deps.log))
+  app.notFound((c) => {
+    const methods = allowedMethods(app, c.req.path)
+    if (methods.length === 0)
+      return problemResponse(c, new ApiError('not-found', `there is nothing at ${c.req.path}`))
+    const allow = methods.join(', ')
+    return problemResponse(
+      c,
+      new ApiError('method-not-allowed', `${c.req.path} knows ${allow}`, { headers: { allow } }),
+    )
+  })
+
+  app.use(async (c, next) => {
+    const given = c.req.header('x-request-id')
+    const requestId = given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
+    c.set('requestId', requestId)
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) c.header(name, value)
+    c.header('x-request-id', requestId)
+    await next()
+  })
+  // A flood of enrolments costs signatures and writes; real ones come a few at a time.
+  app.use('/v1/enrol', rateLimit({ perSecond: 20, burst: 200 }, deps.now))
+  const isAgent = agentAuth(deps)
+  const isOperator = operatorAuth(deps)
+  app.use('/v1/*', async (c, next) => {
+    const { path } = c.req
+    if (path === '/v1/enrol' || path === '/v1/agent/token') return next()
+    return path.startsWith('/v1/agent/') ? isAgent(c, next) : isOperator(c, next)
+  })
+  app.use('/v1/*', checkBody)
+
+  probeRoutes(app, deps)
+  agentRoutes(app, deps)
+  fleetRoutes(app, deps)
+  intentRoutes(app, deps)
+  hostRoutes(app, deps)
+  accessRoutes(app, deps)
+  controllerRoutes(app, deps)
+  describe(app)
+  return app
+}
+
+function refusal(target: string, error: z.core.$ZodError): ApiError {
+  if (target === 'json') return invalidBody(error)
+  const errors = zodDetails(error).map((detail) => ({
+    ...detail,
+    pointer: `${target}:${detail.pointer.slice(1)}`,
+  }))
+  const first = errors[0]
+  return new ApiError(
+    'invalid-parameter',
+    `${first?.pointer ?? target} ${first?.message ?? 'is not valid'}`,
+    { errors },
+  )
+}
+
+function describe(app: App): void {
+  app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'lvsk_...',
+  })
+  app.openAPIRegistry.registerComponent('securitySchemes', 'accessToken', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'lvsa_..., for agents',
+  })
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'LVS Fleet',
+      version: '1',
+      description: 'Fleet-wide Linux Virtual Server intent, and the calls of its agents.',
+    },
+    security: [{ apiKey: [] }],
+  })
+}

@@ -1,0 +1,118 @@
+/** The agents' calls, exactly as `contract/agent-api.ts` says them. */
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
+import {
+  enrolAnswerSchema,
+  enrolRequestSchema,
+  POLL_SECONDS_HEADER,
+  STATE_MEDIA_TYPE,
+  stateEtag,
+  statusReportSchema,
+  tokenAnswerSchema,
+  tokenRequestSchema,
+} from '@lvs-fleet/contract'
+import type { Deps } from '../../verbs/deps.ts'
+import { enrol } from '../../verbs/enrol.ts'
+import { pollState, stateDocument } from '../../verbs/fetch-state.ts'
+import { issueAccessToken } from '../../verbs/issue-access-token.ts'
+import { recordReport } from '../../verbs/record-report.ts'
+import type { AppEnv } from '../app-env.ts'
+import { json, jsonBody, problems } from '../contract.ts'
+import { documentStream } from '../document-stream.ts'
+
+const WAIT_SECONDS_MAX = 50
+
+const enrolRoute = createRoute({
+  method: 'post',
+  path: '/v1/enrol',
+  tags: ['agent'],
+  security: [],
+  request: { body: jsonBody(enrolRequestSchema) },
+  responses: { 200: json(enrolAnswerSchema, 'Enrolled'), ...problems(409, 413, 415, 422, 429) },
+})
+
+const tokenRoute = createRoute({
+  method: 'post',
+  path: '/v1/agent/token',
+  tags: ['agent'],
+  security: [],
+  request: { body: jsonBody(tokenRequestSchema) },
+  responses: { 200: json(tokenAnswerSchema, 'An access token'), ...problems(413, 415, 422) },
+})
+
+const haveSchema = z
+  .string()
+  .regex(/^\d{1,9}\.\d{1,9}$/, { error: 'must be EPOCH.GENERATION' })
+  .transform((text) => {
+    const [epoch = 0, generation = 0] = text.split('.').map(Number)
+    return { epoch, generation }
+  })
+
+const stateRoute = createRoute({
+  method: 'get',
+  path: '/v1/agent/state',
+  tags: ['agent'],
+  security: [{ accessToken: [] }],
+  request: {
+    headers: z.object({ 'if-none-match': z.string().max(200).optional() }),
+    query: z.strictObject({
+      wait: z.coerce.number().min(0).max(WAIT_SECONDS_MAX).default(0),
+      have: haveSchema.optional(),
+    }),
+  },
+  responses: {
+    200: {
+      description:
+        'The state document: a signed manifest and the shards that are not held yet, one a line',
+      content: { [STATE_MEDIA_TYPE]: { schema: z.string() } },
+    },
+    304: { description: 'Nothing new' },
+    ...problems(404),
+  },
+})
+
+const reportRoute = createRoute({
+  method: 'post',
+  path: '/v1/agent/report',
+  tags: ['agent'],
+  security: [{ accessToken: [] }],
+  request: { body: jsonBody(statusReportSchema) },
+  responses: {
+    204: { description: 'Kept, or older than what is kept' },
+    ...problems(413, 415, 422),
+  },
+})
+
+export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
+  app.openapi(enrolRoute, async (c) => c.json(await enrol(deps, c.req.valid('json')), 200))
+
+  app.openapi(tokenRoute, async (c) =>
+    c.json(await issueAccessToken(deps, c.req.valid('json').client_assertion), 200),
+  )
+
+  app.openapi(stateRoute, async (c) => {
+    const { wait, have } = c.req.valid('query')
+    const identity = c.get('identity')
+    const held = c.req.header('if-none-match')?.replace(/^W\//, '')
+    const state = await pollState(deps, identity, {
+      held,
+      waitMs: wait * 1_000,
+      signal: () => c.req.raw.signal,
+    })
+    // Who holds polls open asks again at once; a process that drains wants a moment, to be gone by then.
+    const pollSeconds = wait === 0 ? deps.pollSeconds : deps.live.waiters.isClosed ? 2 : 0
+    c.header(POLL_SECONDS_HEADER, String(pollSeconds))
+    if (state === undefined) {
+      if (held !== undefined) c.header('etag', held)
+      return c.body(null, 304)
+    }
+    const document = await stateDocument(deps, state, have)
+    c.header('etag', stateEtag(state))
+    c.header('content-type', STATE_MEDIA_TYPE)
+    return c.body(documentStream(state.jws, document.bodies), 200)
+  })
+
+  app.openapi(reportRoute, async (c) => {
+    await recordReport(deps, c.get('identity'), c.req.valid('json'))
+    return c.body(null, 204)
+  })
+}

@@ -1,0 +1,213 @@
+/** Hosts: what is published for each and what its agent says, and the state itself in three forms. */
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
+import {
+  hostPartSchema,
+  roleSchema,
+  serviceStateSchema,
+  STATE_MEDIA_TYPE,
+  stateEtag,
+  statusReportSchema,
+  type Role,
+} from '@lvs-fleet/contract'
+import { ApiError } from '../../errors.ts'
+import { renderScript } from '../../render/render-script.ts'
+import { CONDITION_TYPES } from '../../status/conditions.ts'
+import type { PublishedState } from '../../store/state-store.ts'
+import type { Deps } from '../../verbs/deps.ts'
+import { stateDocument } from '../../verbs/fetch-state.ts'
+import { readState } from '../../verbs/host-changes.ts'
+import { findHostView, findPublished, listHosts, type HostView } from '../../verbs/read-hosts.ts'
+import { revokeHost } from '../../verbs/revoke-host.ts'
+import type { AppEnv } from '../app-env.ts'
+import { cursorSchema, json, limitSchema, page, problems } from '../contract.ts'
+import { documentStream } from '../document-stream.ts'
+
+const hostStateSchema = hostPartSchema.extend({ services: z.array(serviceStateSchema) })
+const hostParam = z.object({ role: roleSchema, name: z.string().max(63) })
+const versionSchema = z.object({ epoch: z.int(), generation: z.int(), digest: z.string() })
+
+const hostSchema = z
+  .object({
+    role: roleSchema,
+    name: z.string(),
+    site: z.string(),
+    id: z.string(),
+    published: versionSchema.extend({
+      services: z.int(),
+      destinations: z.int(),
+      revision: z.int(),
+      publishedAt: z.string(),
+    }),
+    applied: versionSchema.nullable(),
+    enrolment: z
+      .object({ thumbprint: z.string(), machineId: z.string(), enrolledAt: z.string() })
+      .nullable(),
+    conditions: z.array(
+      z.object({ type: z.enum(CONDITION_TYPES), status: z.boolean(), message: z.string() }),
+    ),
+    reportReceivedAt: z.string().nullable(),
+  })
+  .openapi('Host')
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/hosts',
+  tags: ['host'],
+  request: {
+    query: z.strictObject({
+      limit: limitSchema,
+      cursor: cursorSchema.optional(),
+      role: roleSchema.optional(),
+      site: z.string().max(63).optional(),
+    }),
+  },
+  responses: {
+    200: json(
+      z.object({ items: z.array(hostSchema), nextCursor: z.string().nullable() }),
+      'Directors, then real servers, by name',
+    ),
+    ...problems(),
+  },
+})
+
+const getRoute = createRoute({
+  method: 'get',
+  path: '/v1/hosts/{role}/{name}',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: {
+    200: json(hostSchema.extend({ report: statusReportSchema.nullable() }), 'With its last report'),
+    ...problems(404),
+  },
+})
+
+const stateRoute = createRoute({
+  method: 'get',
+  path: '/v1/hosts/{role}/{name}/state',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: { 200: json(hostStateSchema, 'The host state as JSON'), ...problems(404) },
+})
+
+const documentRoute = createRoute({
+  method: 'get',
+  path: '/v1/hosts/{role}/{name}/document',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: {
+    200: {
+      description: 'The signed state document, whole: for `apply FILE` on the host',
+      content: { [STATE_MEDIA_TYPE]: { schema: z.string() } },
+    },
+    ...problems(404),
+  },
+})
+
+const scriptRoute = createRoute({
+  method: 'get',
+  path: '/v1/hosts/{role}/{name}/script',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: {
+    200: {
+      description: 'The host state as a shell script, for hosts without an agent',
+      content: { 'text/x-shellscript': { schema: z.string() } },
+    },
+    ...problems(404),
+  },
+})
+
+const revokeRoute = createRoute({
+  method: 'post',
+  path: '/v1/hosts/{role}/{name}/revoke',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: {
+    204: { description: 'Its identity is revoked; its name may be enrolled anew' },
+    ...problems(404),
+  },
+})
+
+export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
+  app.openapi(listRoute, async (c) => {
+    const query = c.req.valid('query')
+    const { items, nextCursor } = page(
+      await listHosts(deps, query),
+      ({ role, name }) => `${role}/${name}`,
+      query,
+    )
+    return c.json({ items: items.map(hostOf), nextCursor }, 200)
+  })
+  app.openapi(getRoute, async (c) => {
+    const { role, name } = c.req.valid('param')
+    const view = await findHostView(deps, role, name)
+    if (view === undefined) throw noHost(role, name)
+    return c.json({ ...hostOf(view), report: view.report }, 200)
+  })
+  app.openapi(stateRoute, async (c) => {
+    const { role, name } = c.req.valid('param')
+    const state = published(deps, role, name)
+    c.header('etag', stateEtag(state))
+    const { services, ...host } = await readState(deps.database.db, state)
+    return c.json({ ...host, services: [...services] }, 200)
+  })
+  app.openapi(documentRoute, async (c) => {
+    const { role, name } = c.req.valid('param')
+    const state = published(deps, role, name)
+    const document = await stateDocument(deps, state)
+    c.header('etag', stateEtag(state))
+    c.header('content-type', STATE_MEDIA_TYPE)
+    return c.body(documentStream(state.jws, document.bodies), 200)
+  })
+  app.openapi(scriptRoute, async (c) => {
+    const { role, name } = c.req.valid('param')
+    const state = published(deps, role, name)
+    c.header('etag', stateEtag(state))
+    c.header('content-type', 'text/x-shellscript; charset=utf-8')
+    return c.body(renderScript({ name, role }, await readState(deps.database.db, state)), 200)
+  })
+  app.openapi(revokeRoute, async (c) => {
+    await revokeHost(deps, c.get('operator').actor, c.req.valid('param'))
+    return c.body(null, 204)
+  })
+}
+
+function published(deps: Deps, role: Role, name: string): PublishedState {
+  const state = findPublished(deps, role, name)
+  if (state === undefined) throw noHost(role, name)
+  return state
+}
+
+function noHost(role: Role, name: string): ApiError {
+  return new ApiError('not-found', `there is no ${role} named ${name}`)
+}
+
+function hostOf(view: HostView): z.input<typeof hostSchema> {
+  const { published: state, identity } = view
+  return {
+    role: view.role,
+    name: view.name,
+    site: view.site,
+    id: state.objectId,
+    published: {
+      epoch: state.epoch,
+      generation: state.generation,
+      digest: state.digest,
+      services: state.serviceCount,
+      destinations: state.destinationCount,
+      revision: state.revision,
+      publishedAt: state.publishedAt.toISOString(),
+    },
+    applied: view.report?.applied ?? null,
+    enrolment:
+      identity === null
+        ? null
+        : {
+            thumbprint: identity.thumbprint,
+            machineId: identity.machineId,
+            enrolledAt: identity.enrolledAt.toISOString(),
+          },
+    conditions: [...view.conditions],
+    reportReceivedAt: view.reportReceivedAt?.toISOString() ?? null,
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The controller's signing key: an Ed25519 private key in a file (PKCS #8 PEM, mode 0600).
+ * Gives the signer of host states. Agents trust this key and no other, so it is never replaced by accident.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { open, readFile, rename } from 'node:fs/promises'
+import { canonicalJson, publicKeySchema, type Manifest, type PublicKey } from '@lvs-fleet/contract'
+import { CompactSign } from 'jose'
+import { thumbprintOf } from './public-key.ts'
+
+export type Signer = {
+  readonly publicKey: PublicKey
+  readonly thumbprint: string
+  /** Compact JWS over the canonical text of the manifest. */
+  readonly sign: (manifest: Manifest) => Promise<string>
+}
+
+export function makeSigner(privateKey: KeyObject): Signer {
+  const publicKey = publicKeySchema.parse(createPublicKey(privateKey).export({ format: 'jwk' }))
+  const thumbprint = thumbprintOf(publicKey)
+  const encoder = new TextEncoder()
+  return {
+    publicKey,
+    thumbprint,
+    sign: (manifest) =>
+      new CompactSign(encoder.encode(canonicalJson(manifest)))
+        .setProtectedHeader({ alg: 'EdDSA', kid: thumbprint, typ: 'lvsfleet-state' })
+        .sign(privateKey),
+  }
+}
+
+/** undefined when there is no such file. */
+export async function readSigningKey(file: string): Promise<Signer | undefined> {
+  const pem = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (pem === undefined) return undefined
+  let key: KeyObject
+  try {
+    key = createPrivateKey(pem)
+  } catch (error) {
+    throw new Error(`${file} is no private key (PKCS #8 PEM)`, { cause: error })
+  }
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${file} is no Ed25519 key`)
+  return makeSigner(key)
+}
+
+export function newSigningKey(): { signer: Signer; pem: string } {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  return {
+    signer: makeSigner(privateKey),
+    pem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  }
+}
+
+/** Whole or not at all: a half-written key would lock every agent out. */
+export async function writeSecretFile(file: string, text: string): Promise<void> {
+  const unfinished = `${file}.${process.pid}`
+  const handle = await open(unfinished, 'w', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(unfinished, file)
+}

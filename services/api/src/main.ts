@@ -1,0 +1,98 @@
+/** The API on Node: settings → deps → listen. Stops in order on SIGTERM and SIGINT. */
+import { createServer } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { pino } from 'pino'
+import { assemble } from './assemble.ts'
+import { parseEnv, type Settings } from './env.ts'
+import { createApp } from './http/app.ts'
+
+const DRAIN_MS = 10_000
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
+
+async function main(): Promise<void> {
+  const settings = parseEnv()
+  const log = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }))
+  const { deps, firstKey, databaseIs, close } = await assemble(settings, log)
+  const app = createApp(deps)
+  const server = createServer(
+    // Limits on what arrives; answers may take as long as a held poll does.
+    {
+      keepAliveTimeout: 75_000,
+      headersTimeout: 20_000,
+      requestTimeout: 60_000,
+      maxHeaderSize: 16 * 1024,
+    },
+    getRequestListener(app.fetch),
+  )
+  try {
+    await listen(server, settings)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : settings.listen.port
+  const shown = `http://${settings.listen.host.includes(':') ? `[${settings.listen.host}]` : settings.listen.host}:${port}`
+  const lines = [
+    `lvsfleet API listens on ${shown}`,
+    `database: ${databaseIs}; files: ${settings.dataDir}`,
+  ]
+  if (firstKey !== undefined) {
+    lines.push(
+      '',
+      `first API key (admin), shown only now: ${firstKey.secret}`,
+      `it is also in ${firstKey.file}, readable by this user only: keep it elsewhere and remove the file`,
+      '',
+    )
+  }
+  // For the person at the terminal; the log goes to stderr. One write, so that whoever reads it gets it whole.
+  process.stdout.write(`${lines.join('\n')}\n`)
+  if (!LOOPBACK.has(settings.listen.host)) {
+    log.warn(
+      { listen: settings.listen.host },
+      'this is plain HTTP beyond this machine: put TLS in front of it',
+    )
+  }
+
+  let stopping = false
+  const stop = (signal: string) => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal }, 'stopping')
+    deps.live.waiters.close()
+    const force = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+    // A connection that was answering is idle a moment later, and would be kept alive for long.
+    const sweep = setInterval(() => server.closeIdleConnections(), 50)
+    server.close(() => {
+      clearTimeout(force)
+      clearInterval(sweep)
+      close().then(
+        () => log.info({}, 'stopped'),
+        (error: unknown) => {
+          log.error({ err: error }, 'did not stop in order')
+          process.exitCode = 1
+        },
+      )
+    })
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+function listen(server: ReturnType<typeof createServer>, settings: Settings): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(settings.listen.port, settings.listen.host, () => resolve())
+  })
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(
+    `lvsfleet API cannot start: ${error instanceof Error ? error.message : String(error)}\n`,
+  )
+  if (error instanceof Error && error.cause instanceof Error)
+    process.stderr.write(`  because: ${error.cause.message}\n`)
+  process.exitCode = 1
+}

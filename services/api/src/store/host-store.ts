@@ -1,0 +1,171 @@
+/** Queries on enrolled identities, their access tokens, the ids of their assertions, and their reports. */
+import { and, count, eq, isNotNull, lt, lte } from 'drizzle-orm'
+import {
+  publicKeySchema,
+  roleSchema,
+  statusReportSchema,
+  type PublicKey,
+  type Role,
+  type StatusReport,
+} from '@lvs-fleet/contract'
+import type { Queryable } from './database.ts'
+import { accessTokens, assertionIds, hosts, reports } from './schema.ts'
+
+/** One enrolled identity. */
+export type Identity = {
+  readonly id: string
+  readonly role: Role
+  readonly name: string
+  readonly site: string
+  readonly objectId: string
+  readonly publicKey: PublicKey
+  readonly thumbprint: string
+  readonly state: string
+  readonly machineId: string
+  readonly enrolledAt: Date
+  readonly revokedAt: Date | null
+}
+
+export type ReceivedReport = { readonly report: StatusReport; readonly receivedAt: Date }
+
+export async function insertIdentity(tx: Queryable, identity: Identity): Promise<void> {
+  await tx.insert(hosts).values(identity)
+}
+
+export async function findIdentityByThumbprint(
+  db: Queryable,
+  thumbprint: string,
+): Promise<Identity | undefined> {
+  const rows = await db.select().from(hosts).where(eq(hosts.thumbprint, thumbprint))
+  return rows[0] === undefined ? undefined : parseIdentity(rows[0])
+}
+
+export async function findActiveIdentity(
+  db: Queryable,
+  host: { readonly role: Role; readonly name: string },
+): Promise<Identity | undefined> {
+  const rows = await db
+    .select()
+    .from(hosts)
+    .where(and(eq(hosts.role, host.role), eq(hosts.name, host.name), eq(hosts.state, 'active')))
+  return rows[0] === undefined ? undefined : parseIdentity(rows[0])
+}
+
+export async function listActiveIdentities(db: Queryable): Promise<Identity[]> {
+  return (await db.select().from(hosts).where(eq(hosts.state, 'active'))).map(parseIdentity)
+}
+
+/** Revokes the active identity of a host and drops its tokens; undefined when there was none. */
+export async function revokeIdentity(
+  tx: Queryable,
+  host: { readonly role: Role; readonly name: string },
+  at: Date,
+): Promise<Identity | undefined> {
+  const rows = await tx
+    .update(hosts)
+    .set({ state: 'revoked', revokedAt: at })
+    .where(and(eq(hosts.role, host.role), eq(hosts.name, host.name), eq(hosts.state, 'active')))
+    .returning()
+  const row = rows[0]
+  if (row === undefined) return undefined
+  await tx.delete(accessTokens).where(eq(accessTokens.hostId, row.id))
+  return parseIdentity(row)
+}
+
+/** Grows with each revocation: other processes look at it to know that their sessions are stale. */
+export async function countRevoked(db: Queryable): Promise<number> {
+  const rows = await db.select({ count: count() }).from(hosts).where(isNotNull(hosts.revokedAt))
+  return rows[0]?.count ?? 0
+}
+
+export async function insertAccessToken(
+  tx: Queryable,
+  token: { readonly sha256: string; readonly hostId: string; readonly expiresAt: Date },
+): Promise<void> {
+  await tx.insert(accessTokens).values(token)
+}
+
+/** The identity behind an access token, when both are still good. */
+export async function findIdentityByToken(
+  db: Queryable,
+  sha256: string,
+): Promise<{ identity: Identity; expiresAt: Date } | undefined> {
+  const rows = await db
+    .select({ host: hosts, expiresAt: accessTokens.expiresAt })
+    .from(accessTokens)
+    .innerJoin(hosts, eq(hosts.id, accessTokens.hostId))
+    .where(and(eq(accessTokens.sha256, sha256), eq(hosts.state, 'active')))
+  const row = rows[0]
+  return row === undefined
+    ? undefined
+    : { identity: parseIdentity(row.host), expiresAt: row.expiresAt }
+}
+
+/** False when this assertion was used before. */
+export async function useAssertionId(tx: Queryable, id: string, expiresAt: Date): Promise<boolean> {
+  const rows = await tx
+    .insert(assertionIds)
+    .values({ id, expiresAt })
+    .onConflictDoNothing()
+    .returning({ id: assertionIds.id })
+  return rows.length === 1
+}
+
+/** Keeps a report when it is newer than the one that is kept; false = it was not. */
+export async function upsertReport(
+  db: Queryable,
+  hostId: string,
+  received: ReceivedReport,
+): Promise<boolean> {
+  const { report, receivedAt } = received
+  const rows = await db
+    .insert(reports)
+    .values({ hostId, seq: report.seq, body: report, receivedAt })
+    .onConflictDoUpdate({
+      target: reports.hostId,
+      set: { seq: report.seq, body: report, receivedAt },
+      setWhere: lt(reports.seq, report.seq),
+    })
+    .returning({ seq: reports.seq })
+  return rows.length === 1
+}
+
+/** The newest report of each active identity, by `role/name`. */
+export async function loadReports(db: Queryable): Promise<Map<string, ReceivedReport>> {
+  const rows = await db
+    .select({
+      role: hosts.role,
+      name: hosts.name,
+      body: reports.body,
+      receivedAt: reports.receivedAt,
+    })
+    .from(reports)
+    .innerJoin(hosts, eq(hosts.id, reports.hostId))
+    .where(eq(hosts.state, 'active'))
+  return new Map(rows.map((row) => [`${row.role}/${row.name}`, parseReport(row)]))
+}
+
+export async function findReport(
+  db: Queryable,
+  hostId: string,
+): Promise<ReceivedReport | undefined> {
+  const rows = await db.select().from(reports).where(eq(reports.hostId, hostId))
+  return rows[0] === undefined ? undefined : parseReport(rows[0])
+}
+
+export async function deleteExpiredCredentials(db: Queryable, now: Date): Promise<void> {
+  await db.delete(accessTokens).where(lte(accessTokens.expiresAt, now))
+  await db.delete(assertionIds).where(lte(assertionIds.expiresAt, now))
+}
+
+function parseReport(row: { body: unknown; receivedAt: Date }): ReceivedReport {
+  return { report: statusReportSchema.parse(row.body), receivedAt: row.receivedAt }
+}
+
+function parseIdentity(row: typeof hosts.$inferSelect): Identity {
+  return {
+    ...row,
+    role: roleSchema.parse(row.role),
+    publicKey: publicKeySchema.parse(row.publicKey),
+  }
+}

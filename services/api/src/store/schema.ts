@@ -1,0 +1,210 @@
+/**
+ * The tables. Intent is kept as history: a row of `objects` is one version of one object, current while
+ * `untilRevision` is null, so the fleet at any revision is a where clause and nothing is ever overwritten.
+ * Secrets are kept as SHA-256 only.
+ */
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
+const count = (name: string) => bigint(name, { mode: 'number' })
+
+/** One row: who signs this database's states, and the epoch that an operator bumps after a restore. */
+export const controller = pgTable(
+  'controller',
+  {
+    id: integer('id').primaryKey(),
+    epoch: integer('epoch').notNull(),
+    /** Public keys (RFC 8037) of everything that ever signed here. */
+    keys: jsonb('keys').notNull(),
+    createdAt: moment('created_at').notNull().defaultNow(),
+  },
+  (table) => [check('controller_is_one', sql`${table.id} = 1`)],
+)
+
+export const revisions = pgTable('revisions', {
+  number: count('number').primaryKey(),
+  at: moment('at').notNull(),
+  actor: text('actor').notNull(),
+  action: text('action').notNull(),
+  summary: text('summary').notNull(),
+  /** `[{change, kind, name, before?, after?}]`. */
+  changes: jsonb('changes').notNull(),
+})
+
+export const objects = pgTable(
+  'objects',
+  {
+    id: uuid('id').notNull(),
+    kind: text('kind').notNull(),
+    name: text('name').notNull(),
+    version: integer('version').notNull(),
+    spec: jsonb('spec').notNull(),
+    sinceRevision: count('since_revision').notNull(),
+    untilRevision: count('until_revision'),
+    createdAt: moment('created_at').notNull(),
+    updatedAt: moment('updated_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.id, table.version] }),
+    uniqueIndex('objects_current')
+      .on(table.kind, table.name)
+      .where(sql`${table.untilRevision} is null`),
+    index('objects_since').on(table.sinceRevision),
+  ],
+)
+
+/** Enrolled identities. At most one is active per role and name. */
+export const hosts = pgTable(
+  'hosts',
+  {
+    id: uuid('id').primaryKey(),
+    role: text('role').notNull(),
+    name: text('name').notNull(),
+    site: text('site').notNull(),
+    /** The director or real server that this identity speaks for. */
+    objectId: uuid('object_id').notNull(),
+    publicKey: jsonb('public_key').notNull(),
+    /** RFC 7638. */
+    thumbprint: text('thumbprint').notNull().unique(),
+    state: text('state').notNull(),
+    machineId: text('machine_id').notNull(),
+    enrolledAt: moment('enrolled_at').notNull(),
+    revokedAt: moment('revoked_at'),
+  },
+  (table) => [
+    uniqueIndex('hosts_active')
+      .on(table.role, table.name)
+      .where(sql`${table.state} = 'active'`),
+    check('hosts_state', sql`${table.state} in ('active', 'revoked')`),
+  ],
+)
+
+/** Ids of client assertions that were used; a row lives as long as the assertion could. */
+export const assertionIds = pgTable(
+  'assertion_ids',
+  { id: text('id').primaryKey(), expiresAt: moment('expires_at').notNull() },
+  (table) => [index('assertion_ids_expiry').on(table.expiresAt)],
+)
+
+/** What is published for each host. A host that left the intent keeps its row, so its generation never goes back. */
+export const hostStates = pgTable(
+  'host_states',
+  {
+    role: text('role').notNull(),
+    name: text('name').notNull(),
+    site: text('site').notNull(),
+    objectId: uuid('object_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    generation: integer('generation').notNull(),
+    digest: text('digest').notNull(),
+    shrinkAllowedGeneration: integer('shrink_allowed_generation').notNull(),
+    serviceCount: integer('service_count').notNull(),
+    destinationCount: integer('destination_count').notNull(),
+    jws: text('jws').notNull(),
+    /** `[{name, digest}]`. */
+    shards: jsonb('shards').notNull(),
+    revision: count('revision').notNull(),
+    publishedAt: moment('published_at').notNull(),
+    removedAt: moment('removed_at'),
+  },
+  (table) => [primaryKey({ columns: [table.role, table.name] })],
+)
+
+/** Shard lists of recent generations: what an agent holds when it says `?have=`. */
+export const hostStateHistory = pgTable(
+  'host_state_history',
+  {
+    role: text('role').notNull(),
+    name: text('name').notNull(),
+    epoch: integer('epoch').notNull(),
+    generation: integer('generation').notNull(),
+    shards: jsonb('shards').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.role, table.name, table.epoch, table.generation] })],
+)
+
+/** Content-addressed and shared between hosts. */
+export const shards = pgTable(
+  'shards',
+  {
+    digest: text('digest').primaryKey(),
+    body: text('body').notNull(),
+    createdAt: moment('created_at').notNull(),
+  },
+  (table) => [index('shards_created').on(table.createdAt)],
+)
+
+/** The newest report of each identity. */
+export const reports = pgTable('reports', {
+  hostId: uuid('host_id')
+    .primaryKey()
+    .references(() => hosts.id),
+  seq: count('seq').notNull(),
+  body: jsonb('body').notNull(),
+  receivedAt: moment('received_at').notNull(),
+})
+
+export const joinTokens = pgTable('join_tokens', {
+  id: text('id').primaryKey(),
+  sha256: text('sha256').notNull(),
+  role: text('role').notNull(),
+  site: text('site').notNull(),
+  name: text('name'),
+  maxUses: integer('max_uses').notNull(),
+  uses: integer('uses').notNull(),
+  createdBy: text('created_by').notNull(),
+  createdAt: moment('created_at').notNull(),
+  expiresAt: moment('expires_at').notNull(),
+  revokedAt: moment('revoked_at'),
+})
+
+export const accessTokens = pgTable(
+  'access_tokens',
+  {
+    sha256: text('sha256').primaryKey(),
+    hostId: uuid('host_id')
+      .notNull()
+      .references(() => hosts.id),
+    expiresAt: moment('expires_at').notNull(),
+  },
+  (table) => [index('access_tokens_expiry').on(table.expiresAt)],
+)
+
+export const apiKeys = pgTable('api_keys', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  sha256: text('sha256').notNull(),
+  role: text('role').notNull(),
+  createdAt: moment('created_at').notNull(),
+  expiresAt: moment('expires_at'),
+  revokedAt: moment('revoked_at'),
+  lastUsedAt: moment('last_used_at'),
+})
+
+/** Append only: a trigger refuses update, delete and truncate. */
+export const auditEvents = pgTable(
+  'audit_events',
+  {
+    number: bigint('number', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    at: moment('at').notNull(),
+    actor: text('actor').notNull(),
+    action: text('action').notNull(),
+    subject: text('subject').notNull(),
+    revision: count('revision'),
+    detail: jsonb('detail').notNull(),
+  },
+  (table) => [index('audit_events_at').on(table.at)],
+)

@@ -1,0 +1,67 @@
+/**
+ * What a new installation needs before it can serve: the controller's key, its row in the database, and one
+ * API key. Refuses to start with a key that did not sign this database's states: every agent would reject them.
+ */
+import { dirname } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import {
+  newSigningKey,
+  readSigningKey,
+  writeSecretFile,
+  type Signer,
+} from '../identity/signing-key.ts'
+import { thumbprintOf } from '../identity/public-key.ts'
+import { insertController, loadController, lockPublish } from '../store/controller-store.ts'
+import type { Database } from '../store/database.ts'
+import { hasApiKeys } from '../store/token-store.ts'
+import { writeApiKey } from './api-keys.ts'
+
+/** The signer of this database's states. */
+export async function openController(database: Database, keyFile: string): Promise<Signer> {
+  return database.db.transaction(async (tx) => {
+    await lockPublish(tx)
+    const known = await loadController(tx)
+    const held = await readSigningKey(keyFile)
+    if (known === undefined) {
+      const signer = held ?? (await makeKeyFile(keyFile))
+      await insertController(tx, { epoch: 1, keys: [signer.publicKey] })
+      return signer
+    }
+    const thumbprints = known.keys.map(thumbprintOf)
+    if (held === undefined) {
+      throw new Error(
+        `the database is signed by controller key ${thumbprints.join(', ')}, and ${keyFile} is missing; ` +
+          'put that key there or set LVSFLEET_SIGNING_KEY_FILE: agents would reject a new one',
+      )
+    }
+    if (!thumbprints.includes(held.thumbprint)) {
+      throw new Error(
+        `${keyFile} is key ${held.thumbprint}, but the database is signed by ${thumbprints.join(', ')}; ` +
+          'put that key there or use another database',
+      )
+    }
+    return held
+  })
+}
+
+async function makeKeyFile(file: string): Promise<Signer> {
+  const { signer, pem } = newSigningKey()
+  await mkdir(dirname(file), { recursive: true })
+  await writeSecretFile(file, pem)
+  return signer
+}
+
+/** Makes the first admin key when there is no key at all; undefined otherwise. The file is written before the row. */
+export async function makeFirstApiKey(
+  deps: { readonly database: Database; readonly now: () => Date },
+  file: string,
+): Promise<string | undefined> {
+  return deps.database.db.transaction(async (tx) => {
+    await lockPublish(tx)
+    if (await hasApiKeys(tx)) return undefined
+    const wanted = { name: 'first', role: 'admin', ttlSeconds: null } as const
+    const { secret } = await writeApiKey(tx, { actor: 'first-start', at: deps.now() }, wanted)
+    await writeSecretFile(file, `${secret}\n`)
+    return secret
+  })
+}

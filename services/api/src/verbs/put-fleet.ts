@@ -1,0 +1,38 @@
+/** Makes the fleet what a document says: what it leaves out is removed. Doing it twice changes nothing. */
+import { ApiError } from '../errors.ts'
+import { fleetFromDocument, type FleetDocument } from '../intent/fleet.ts'
+import type { Deps } from './deps.ts'
+import { publish, type Published } from './publish.ts'
+
+export type FleetWrite = {
+  readonly actor: string
+  readonly document: FleetDocument
+  /** Revisions of which one must stand; undefined = any. */
+  readonly ifMatch: readonly string[] | undefined
+  readonly dryRun: boolean
+  readonly allowShrink: boolean
+}
+
+export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
+  const fleet = fleetFromDocument(write.document)
+  return publish(deps, {
+    actor: write.actor,
+    action: 'fleet.put',
+    dryRun: write.dryRun,
+    allowShrink: write.allowShrink,
+    change: (held) => {
+      const revision = String(held.revision)
+      if (
+        write.ifMatch !== undefined &&
+        !write.ifMatch.includes('*') &&
+        !write.ifMatch.includes(revision)
+      ) {
+        throw new ApiError(
+          'stale-version',
+          `the fleet is at revision ${revision}, not at ${write.ifMatch.join(' or ')}: read it again`,
+        )
+      }
+      return fleet
+    },
+  })
+}

@@ -1,0 +1,191 @@
+/**
+ * A real API on a real Postgres, for tests: `const api = await startTestApi()` and `await api.close()`.
+ * One Postgres server per test process, one database per API, copied from a migrated template. The server
+ * stops when the last API of the process is closed.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { chmod } from 'node:fs/promises'
+import { getRequestListener } from '@hono/node-server'
+import pg from 'pg'
+import { assemble, type Assembled } from '../../services/api/src/assemble.ts'
+import { createApp, type App } from '../../services/api/src/http/app.ts'
+import type { Connection } from '../../services/api/src/store/database.ts'
+import {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '../../services/api/src/store/embedded-postgres.ts'
+import { migrateDatabase } from '../../services/api/src/store/migrate.ts'
+import type { Deps, Log } from '../../services/api/src/verbs/deps.ts'
+
+export type TestApi = {
+  readonly url: string
+  readonly adminKey: string
+  readonly deps: Deps
+  readonly app: App
+  readonly databaseUrl: string
+  /** Folder with the signing key and `admin.key`. */
+  readonly dataDir: string
+  /** A call with the admin key; a body is sent as JSON. */
+  readonly call: (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ) => Promise<TestAnswer>
+  readonly close: () => Promise<void>
+}
+
+/** `body` is the parsed JSON, as the test expects it to be: tests assert on it. */
+export type TestAnswer = {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly body: JsonBody
+}
+/** JSON whose shape the test asserts by reading it. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type JsonBody = any
+
+export type TestApiOptions = {
+  /** Join the database of another API: two processes on one Postgres. */
+  readonly beside?: TestApi
+  readonly name?: string
+  readonly now?: () => Date
+  /** A port to listen on again after a restart; 0 = any. */
+  readonly port?: number
+  readonly log?: Log
+}
+
+const QUIET: Log = {
+  info: () => {},
+  warn: () => {},
+  error: (fields, message) => console.error(message, fields),
+}
+
+type SharedServer = { server: EmbeddedPostgres; dataDir: string; users: number; made: number }
+let shared: Promise<SharedServer> | undefined
+
+export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
+  const postgres = await useServer()
+  const dataDir = options.beside?.dataDir ?? (await mkdtemp(join(tmpdir(), 'lvsfleet-api-')))
+  const databaseUrl = options.beside?.databaseUrl ?? (await newDatabase(postgres))
+  let assembled: Assembled
+  try {
+    assembled = await assemble(
+      {
+        dataDir,
+        databaseUrl,
+        poolMax: 8,
+        name: options.name ?? 'test-fleet',
+        signingKeyFile: undefined,
+        pollSeconds: 10,
+      },
+      options.log ?? QUIET,
+      options.now,
+    )
+  } catch (error) {
+    await leaveServer()
+    throw error
+  }
+  const adminKey = assembled.firstKey?.secret ?? options.beside?.adminKey ?? ''
+  const app = createApp(assembled.deps)
+  const server = createServer(getRequestListener(app.fetch))
+  await new Promise<void>((done) => server.listen(options.port ?? 0, '127.0.0.1', done))
+  const url = `http://127.0.0.1:${portOf(server)}`
+  return {
+    url,
+    adminKey,
+    deps: assembled.deps,
+    app,
+    databaseUrl,
+    dataDir,
+    call: makeCall(url, adminKey),
+    close: async () => {
+      assembled.deps.live.waiters.close()
+      server.closeAllConnections()
+      await new Promise((done) => server.close(done))
+      await assembled.close()
+      if (options.beside === undefined) await rm(dataDir, { recursive: true, force: true })
+      await leaveServer()
+    },
+  }
+}
+
+export function makeCall(url: string, key: string): TestApi['call'] {
+  return async (method, path, body, headers = {}) => {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    }
+  }
+}
+
+/** A new empty database on this process's server, migrated. */
+export async function newDatabase(postgres: SharedServer): Promise<string> {
+  const name = `t${++postgres.made}`
+  await administer(postgres.server.connection, `create database ${name} template migrated`)
+  return urlOf(postgres.server.connection, name)
+}
+
+async function useServer(): Promise<SharedServer> {
+  shared ??= startServer()
+  const server = await shared
+  server.users++
+  return server
+}
+
+async function leaveServer(): Promise<void> {
+  const server = await shared
+  if (server === undefined || --server.users > 0) return
+  shared = undefined
+  await server.server.stop()
+  await rm(server.dataDir, { recursive: true, force: true })
+}
+
+async function startServer(): Promise<SharedServer> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'lvsfleet-pg-'))
+  await chmod(dataDir, 0o711)
+  const server = await startEmbeddedPostgres(dataDir, () => {})
+  await administer(server.connection, 'create database migrated')
+  await migrateDatabase({ ...server.connection, database: 'migrated' })
+  return { server, dataDir, users: 0, made: 0 }
+}
+
+async function administer(connection: Connection, statement: string): Promise<void> {
+  const client = new pg.Client(connection)
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+
+function urlOf(connection: Connection, database: string): string {
+  const password = typeof connection.password === 'string' ? connection.password : ''
+  const query = new URLSearchParams({ host: connection.host ?? '' })
+  return `postgres://${connection.user}:${encodeURIComponent(password)}@localhost/${database}?${query.toString()}`
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}

@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { after, before, describe, test } from 'node:test'
+import pg from 'pg'
+import type { EnrolAnswer } from '@lvs-fleet/contract'
+import {
+  makeAgentClient,
+  makeReport,
+  readDocument,
+  type AgentClient,
+} from '../fakes/agent-client.ts'
+import { keepHouse } from '../../services/api/src/verbs/housekeeping.ts'
+import { twoSites } from './fleets.ts'
+import { startTestApi, type TestApi } from './harness.ts'
+
+let clockMs = 0
+let api: TestApi
+let agent: AgentClient
+let identity: EnrolAnswer
+
+before(async () => {
+  api = await startTestApi({ now: () => new Date(Date.now() + clockMs) })
+  const fleet = twoSites()
+  // Enough services for several shards.
+  for (let n = 1; n <= 100; n++) {
+    fleet.virtualServices[`many-${n}`] = {
+      vips: [`10.1.1.${n}`],
+      ports: [80],
+      pool: 'web',
+      carriedBy: { sites: ['site-a'] },
+    }
+  }
+  const applied = await api.call('PUT', '/v1/fleet', fleet)
+  assert.equal(applied.status, 200, applied.text)
+  ;[agent, identity] = await enrolled('director', 'site-a', 'dir-a')
+})
+after(() => api.close())
+
+async function enrolled(
+  role: 'director' | 'real-server',
+  site: string,
+  name: string,
+): Promise<[AgentClient, EnrolAnswer]> {
+  const made = await api.call('POST', '/v1/join-tokens', { role, site, name })
+  const client = makeAgentClient(api.url)
+  const answer = await client.join(made.body.token, { role, name })
+  await client.login()
+  return [client, answer]
+}
+
+async function fetchState(have?: string) {
+  const answer = await agent.state(have === undefined ? {} : { have })
+  assert.equal(answer.status, 200)
+  const [key] = identity.controllerKeys
+  assert.ok(key)
+  return {
+    etag: answer.headers.get('etag') ?? '',
+    ...(await readDocument(await answer.text(), key)),
+  }
+}
+
+const change = async (owner: string, service = 'web') => {
+  const answer = await api.call('PATCH', `/v1/virtual-services/${service}?force=true`, {
+    persistence: { timeoutSeconds: Number(owner) },
+  })
+  assert.equal(answer.status, 200, answer.text)
+}
+
+describe('GET state', () => {
+  test('with nothing new is 304 and asks no database', async () => {
+    const { etag } = await fetchState()
+    const queries = api.deps.database.queryCount()
+    for (let n = 0; n < 50; n++) assert.equal((await agent.state({ etag })).status, 304)
+    assert.equal((await agent.state({ etag: `W/${etag}` })).status, 304)
+    assert.equal((await agent.state({ etag, waitSeconds: 0.2 })).status, 304)
+    assert.equal(api.deps.database.queryCount(), queries)
+  })
+
+  test('says when to come back', async () => {
+    const { etag } = await fetchState()
+    assert.equal((await agent.state({ etag })).headers.get('lvs-poll-seconds'), '10')
+    assert.equal(
+      (await agent.state({ etag, waitSeconds: 0.01 })).headers.get('lvs-poll-seconds'),
+      '0',
+    )
+  })
+
+  test('held open wakes within 100 ms of the write', async () => {
+    const tries: number[] = []
+    for (let n = 1; n <= 5; n++) {
+      const { etag } = await fetchState()
+      const held = agent
+        .state({ etag, waitSeconds: 20 })
+        .then((answer) => ({ answer, at: performance.now() }))
+      while (api.deps.live.waiters.size === 0) await sleep(5)
+      await change(String(300 + n))
+      const written = performance.now()
+      const { answer, at } = await held
+      assert.equal(answer.status, 200)
+      await answer.text()
+      tries.push(at - written)
+    }
+    assert.ok(
+      Math.max(...tries) < 100,
+      `woke after ${tries.map((ms) => ms.toFixed(1)).join(', ')} ms`,
+    )
+  })
+
+  test('held open is not woken by what concerns another host', async () => {
+    const { etag } = await fetchState()
+    const held = agent.state({ etag, waitSeconds: 1 })
+    await change('77', 'db')
+    assert.equal((await held).status, 304)
+  })
+
+  test('held open and given up leaves nobody waiting', async () => {
+    const { etag } = await fetchState()
+    const giveUp = new AbortController()
+    const held = agent
+      .state({ etag, waitSeconds: 30, signal: giveUp.signal })
+      .catch(() => undefined)
+    while (api.deps.live.waiters.size === 0) await sleep(5)
+    giveUp.abort()
+    await held
+    for (let n = 0; n < 200 && api.deps.live.waiters.size > 0; n++) await sleep(10)
+    assert.equal(api.deps.live.waiters.size, 0)
+  })
+
+  test('with have sends only the shards that changed', async () => {
+    const before = await fetchState()
+    assert.equal(before.bodies.length, before.manifest.shards.length)
+    assert.ok(before.bodies.length > 3)
+    await change('901')
+    const { manifest, bodies } = await fetchState(
+      `${before.manifest.epoch}.${before.manifest.generation}`,
+    )
+    assert.equal(manifest.generation, before.manifest.generation + 1)
+    assert.equal(bodies.length, 1)
+    const same = await fetchState(`${manifest.epoch}.${manifest.generation}`)
+    assert.equal(same.bodies.length, 0)
+    const unknown = await fetchState('9.9999')
+    assert.equal(unknown.bodies.length, unknown.manifest.shards.length)
+  })
+
+  test('is about the caller and nobody else', async () => {
+    const [other, otherIdentity] = await enrolled('director', 'site-b', 'dir-b')
+    const [key] = otherIdentity.controllerKeys
+    assert.ok(key)
+    const { manifest } = await readDocument(await (await other.state()).text(), key)
+    assert.equal(manifest.host.name, 'dir-b')
+    assert.equal(manifest.host.id, otherIdentity.hostId)
+  })
+
+  test('refuses tokens that are unknown, of operators, or too old', async () => {
+    for (const token of ['', 'x', `lvsa_${'A'.repeat(43)}`, api.adminKey]) {
+      assert.equal((await agent.state({ token })).status, 401)
+    }
+    const operatorRoute = await fetch(`${api.url}/v1/fleet`, {
+      headers: { authorization: `Bearer ${await agent.login()}` },
+    })
+    assert.equal(operatorRoute.status, 401)
+    clockMs = 901_000
+    assert.equal((await agent.state()).status, 401)
+    clockMs = 0
+    await agent.login()
+  })
+
+  for (const query of ['wait=51', 'wait=-1', 'have=1', 'have=x.y', 'colour=red']) {
+    test(`refuses ?${query}`, async () => {
+      const answer = await fetch(`${api.url}/v1/agent/state?${query}`, {
+        headers: { authorization: `Bearer ${await agent.login()}` },
+      })
+      assert.equal(answer.status, 400)
+    })
+  }
+})
+
+describe('without the database', () => {
+  test('polls are answered from memory, all else is 503, and it heals by itself', async () => {
+    const { etag } = await fetchState()
+    const name = new URL(api.databaseUrl).pathname.slice(1)
+    const admin = new URL(api.databaseUrl)
+    admin.pathname = '/postgres'
+    const client = new pg.Client({ connectionString: admin.href })
+    await client.connect()
+    await client.query(`alter database ${name} with allow_connections false`)
+    await client.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1',
+      [name],
+    )
+    try {
+      assert.equal((await agent.state({ etag })).status, 304)
+      const whole = await agent.state()
+      assert.equal(whole.status, 200)
+      assert.ok((await whole.text()).length > 1_000)
+      for (const [method, path] of [
+        ['GET', '/v1/fleet'],
+        ['GET', '/readyz'],
+        ['PUT', '/v1/pools/away'],
+      ] as const) {
+        const answer = await api.call(method, path, method === 'PUT' ? {} : undefined)
+        assert.equal(answer.status, 503, answer.text)
+        assert.equal(answer.body.code, 'database-unavailable')
+        assert.ok(answer.headers.get('retry-after'))
+      }
+      assert.equal((await fetch(`${api.url}/healthz`)).status, 200)
+    } finally {
+      await client.query(`alter database ${name} with allow_connections true`)
+      await client.end()
+    }
+    assert.equal((await api.call('PUT', '/v1/pools/back', {})).status, 201)
+    assert.equal((await api.call('GET', '/readyz')).status, 200)
+  })
+})
+
+describe('housekeeping', () => {
+  test('keeps what agents may hold and forgets the rest', async () => {
+    const count = async (sql: string) => Number((await api.deps.database.pool.query(sql)).rows[0].n)
+    const first = await fetchState()
+    for (let n = 0; n < 60; n++) await change(String(2_000 + n))
+    const shardCount = () => count('select count(*) as n from shards')
+    const before = await shardCount()
+    await keepHouse(api.deps)
+    assert.equal(await shardCount(), before, 'young shards stay')
+    assert.equal(
+      await count("select count(*) as n from host_state_history where name = 'dir-a'"),
+      50,
+    )
+    clockMs = 3_600_000
+    await keepHouse(api.deps)
+    clockMs = 0
+    assert.equal(
+      await shardCount(),
+      await count(
+        'select count(distinct s.digest) as n from host_states, jsonb_to_recordset(shards) as s(digest text)',
+      ),
+    )
+    assert.equal(await count('select count(*) as n from access_tokens'), 0)
+    assert.equal(await count('select count(*) as n from assertion_ids'), 0)
+    await agent.login()
+    const last = await fetchState(`${first.manifest.epoch}.${first.manifest.generation}`)
+    assert.equal(
+      last.bodies.length,
+      last.manifest.shards.length,
+      'forgotten generations get the whole',
+    )
+  })
+})
+
+describe('a new epoch', () => {
+  test('outranks every generation and changes nothing else', async () => {
+    const before = await fetchState()
+    const answer = await api.call('POST', '/v1/controller/new-epoch')
+    assert.equal(answer.status, 200, answer.text)
+    assert.equal(answer.body.epoch, 2)
+    const after = await fetchState()
+    assert.equal(after.manifest.epoch, 2)
+    assert.equal(after.manifest.digest, before.manifest.digest)
+    assert.notEqual(after.etag, before.etag)
+    await change('4001')
+    assert.equal((await fetchState()).manifest.epoch, 2)
+  })
+})
+
+describe('reports', () => {
+  test('are kept when newer, ignored when older or doubled', async () => {
+    const [reporter] = await enrolled('real-server', 'site-a', 'rs-a1')
+    const send = async (seq: number, agentVersion: string) =>
+      assert.equal((await reporter.report(makeReport(seq, { agentVersion }))).status, 204)
+    const kept = async () => (await api.call('GET', '/v1/hosts/real-server/rs-a1')).body.report
+    await send(2, 'two')
+    await send(1, 'late')
+    await send(2, 'doubled')
+    assert.deepEqual([(await kept()).seq, (await kept()).agentVersion], [2, 'two'])
+    await send(3, 'three')
+    assert.equal((await kept()).agentVersion, 'three')
+    const answer = await reporter.report({ ...makeReport(4), seq: 0 })
+    assert.equal(answer.status, 422)
+  })
+
+  test('show in the list of hosts as conditions', async () => {
+    const { manifest } = await fetchState()
+    const { epoch, generation, digest } = manifest
+    await agent.report(makeReport(1, { applied: { epoch, generation, digest } }))
+    const list = await api.call('GET', '/v1/hosts?role=director&limit=1')
+    assert.equal(list.status, 200, list.text)
+    const [host] = list.body.items
+    assert.equal(host.name, 'dir-a')
+    assert.deepEqual(host.applied, { epoch, generation, digest })
+    const converged = host.conditions.find(
+      (condition: { type: string }) => condition.type === 'converged',
+    )
+    assert.equal(converged.status, true, converged.message)
+    const next = await api.call(
+      'GET',
+      `/v1/hosts?role=director&limit=1&cursor=${list.body.nextCursor}`,
+    )
+    assert.equal(next.body.items[0].name, 'dir-b')
+  })
+})

@@ -1,0 +1,95 @@
+/**
+ * An independent witness of what a host's programs tell its kernel: nlmon copies every netlink message of
+ * the namespace, tcpdump prints the bytes, and this counts the requests that change something.
+ */
+import type { Lab } from '../lab.ts'
+
+/** include/uapi/linux/netlink.h */
+const REQUEST_FLAG = 1
+const HEADER_LENGTH = 16
+/** LINKTYPE_NETLINK: what the capture puts before the messages; bytes 14 and 15 are the netlink protocol. */
+const COOKED_LENGTH = 16
+const NETLINK_ROUTE = 0
+const NETLINK_GENERIC = 16
+
+/** include/uapi/linux/rtnetlink.h: requests that make, change or remove a link, an address, a route or a rule. */
+const ROUTE_WRITES = new Set([16, 17, 20, 21, 24, 25, 32, 33])
+/** include/uapi/linux/ip_vs.h: NEW, SET and DEL of service and destination, of daemons, SET_CONFIG, ZERO, FLUSH. */
+const IPVS_WRITES: ReadonlyMap<number, string> = new Map([
+  [1, 'new service'],
+  [2, 'set service'],
+  [3, 'del service'],
+  [5, 'new destination'],
+  [6, 'set destination'],
+  [7, 'del destination'],
+  [9, 'new daemon'],
+  [10, 'del daemon'],
+  [12, 'set config'],
+  [16, 'zero'],
+  [17, 'flush'],
+])
+
+/** Writes that the kernel of `host` is asked for while `action` runs, one name each. */
+export async function writesDuring(
+  lab: Lab,
+  host: string,
+  action: () => Promise<unknown>,
+): Promise<string[]> {
+  const family = /ID: (0x[0-9a-f]+)/.exec(await lab.sh(host, 'genl ctrl get name IPVS'))?.[1]
+  if (family === undefined) throw new Error(`${host}: no generic netlink family IPVS`)
+  await lab.sh(host, 'ip link add nlmon0 type nlmon && ip link set nlmon0 up')
+  const command = [
+    'tcpdump',
+    '-i',
+    'nlmon0',
+    '-nn',
+    '-l',
+    '-U',
+    '-s',
+    '0',
+    '-xx',
+    '--immediate-mode',
+  ]
+  const capture = await lab.spawn(host, command, { name: `nlmon-${host}` })
+  await capture.waitFor('listening on', 20_000)
+  try {
+    await action()
+  } finally {
+    await capture.kill('SIGINT')
+    await capture.stop()
+    await lab.sh(host, 'ip link del nlmon0')
+  }
+  return parsePackets(capture.stdout()).flatMap((packet) => writesOf(packet, Number(family)))
+}
+
+/** Packets of `tcpdump -xx`: a headline each, then lines of offset and hex. */
+function parsePackets(text: string): Buffer[] {
+  const packets: string[] = []
+  for (const line of text.split('\n')) {
+    const hex = /^\s+0x[0-9a-f]+:\s+([0-9a-f ]+)/.exec(line)?.[1]
+    if (hex === undefined) packets.push('')
+    else packets.push((packets.pop() ?? '') + hex.replaceAll(' ', ''))
+  }
+  return packets.filter((hex) => hex !== '').map((hex) => Buffer.from(hex, 'hex'))
+}
+
+function writesOf(packet: Buffer, ipvsFamily: number): string[] {
+  if (packet.length < COOKED_LENGTH) return []
+  const protocol = packet.readUInt16BE(14)
+  const writes: string[] = []
+  let offset = COOKED_LENGTH
+  while (offset + HEADER_LENGTH <= packet.length) {
+    const length = packet.readUInt32LE(offset)
+    if (length < HEADER_LENGTH) break
+    const type = packet.readUInt16LE(offset + 4)
+    const isRequest = (packet.readUInt16LE(offset + 6) & REQUEST_FLAG) !== 0
+    if (isRequest && protocol === NETLINK_ROUTE && ROUTE_WRITES.has(type))
+      writes.push(`rtnetlink ${type}`)
+    if (isRequest && protocol === NETLINK_GENERIC && type === ipvsFamily) {
+      const name = IPVS_WRITES.get(packet[offset + HEADER_LENGTH] ?? 0)
+      if (name !== undefined) writes.push(name)
+    }
+    offset += (length + 3) & ~3
+  }
+  return writes
+}
