@@ -36,10 +36,18 @@ export function hostPrefixLength(address: Ip): 32 | 128 {
   return familyOf(address) === 'ipv4' ? 32 : 128
 }
 
-/** The 4 or 16 bytes of an address, network order. */
+/** Compile and sorting ask for the same few addresses again and again; bounded, and emptied when full. */
+const parsedBytes = new Map<Ip, Uint8Array>()
+const PARSED_MAX = 100_000
+
+/** The 4 or 16 bytes of an address, network order. Shared: not to be written to. */
 export function ipToBytes(address: Ip): Uint8Array {
+  const known = parsedBytes.get(address)
+  if (known !== undefined) return known
+  if (parsedBytes.size >= PARSED_MAX) parsedBytes.clear()
   const bytes = address.includes(':') ? parseIpv6(address) : parseIpv4(address)
   if (bytes === undefined) throw new Error(`not a canonical IP address: ${address}`)
+  parsedBytes.set(address, bytes)
   return bytes
 }
 
@@ -115,7 +123,8 @@ function parseIpv6(text: string): Uint8Array | undefined {
   if (head === undefined || tail === undefined) return undefined
   const missing = 8 - head.length - tail.length
   if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined
-  const groups = [...head, ...new Array<number>(halves.length === 2 ? missing : 0).fill(0), ...tail]
+  const zeros = Array.from({ length: halves.length === 2 ? missing : 0 }, () => 0)
+  const groups = [...head, ...zeros, ...tail]
   const bytes = new Uint8Array(16)
   for (const [i, group] of groups.entries()) {
     bytes[i * 2] = group >> 8

@@ -92,7 +92,8 @@ export class FleetLab implements AsyncDisposable {
       '--max-semi-space-size=1',
       this.bundle,
       ...command,
-      ...['--state-dir', this.stateDir(name)],
+      '--state-dir',
+      this.stateDir(name),
       ...(command[0] === 'run'
         ? ['--api', this.lab.apiUrl, '--role', roleOf(name), '--name', name]
         : []),

@@ -170,10 +170,11 @@ function objectTable(kind: string, items: readonly Readonly<Record<string, unkno
 function cellOf(value: unknown): string {
   if (value === null || value === undefined) return ''
   if (Array.isArray(value)) return value.map(cellOf).join(',')
-  if (typeof value !== 'object') return String(value)
+  if (typeof value === 'string') return value
+  if (typeof value !== 'object') return JSON.stringify(value)
   if ('realServer' in value && 'weight' in value)
-    return `${String(value.realServer)}:${String(value.weight)}`
-  if ('name' in value) return String(value.name)
+    return `${cellOf(value.realServer)}:${cellOf(value.weight)}`
+  if ('name' in value) return cellOf(value.name)
   return Object.entries(value)
     .map(([key, field]) => [key, cellOf(field)] as const)
     .filter(([, text]) => text !== '')

@@ -12,7 +12,8 @@ import { innerMtu, IPV6_MIN_MTU } from './mtu.ts'
 export type ForwardingQuestion = {
   readonly director: DirectorSpec
   readonly server: RealServerSpec
-  readonly vip: Ip
+  /** Family of the VIP: the address itself makes no difference. */
+  readonly family: Family
   readonly servicePort: number
   readonly serverPort: number
   readonly request: ForwardingRequest
@@ -62,12 +63,13 @@ export function chooseForwarding(
   return { ok: false, refusals }
 }
 
-function tryLocal({ director, server, vip, servicePort, serverPort }: ForwardingQuestion): Attempt {
+function tryLocal(question: ForwardingQuestion): Attempt {
+  const { director, server, family, servicePort, serverPort } = question
   const shared = server.addresses.filter((address) => director.addresses.includes(address))
   if (shared.length === 0) return `${server.name} is not ${director.name} itself`
-  const address = firstOf(shared, familyOf(vip))
+  const address = firstOf(shared, family)
   if (address === undefined) {
-    return `${director.name} is ${server.name} itself, but has no ${familyName(familyOf(vip))} address for it`
+    return `${director.name} is ${server.name} itself, but has no ${familyName(family)} address for it`
   }
   if (servicePort !== serverPort) {
     const why = `${server.name} is ${director.name} itself; port ${serverPort} needs translation`
@@ -81,9 +83,8 @@ function tryLocal({ director, server, vip, servicePort, serverPort }: Forwarding
 }
 
 function tryDirectRouting(question: ForwardingQuestion, index: FleetIndex): Attempt {
-  const { director, server, vip, servicePort, serverPort } = question
+  const { director, server, family, servicePort, serverPort } = question
   if (servicePort !== serverPort) return portReason(serverPort, servicePort)
-  const family = familyOf(vip)
   if (firstOf(server.addresses, family) === undefined) return familyReason(server.name, family)
   if (director.site !== server.site) {
     return `${server.name} is in site ${server.site}, ${director.name} in ${director.site}: no common network`
@@ -101,13 +102,13 @@ function tryDirectRouting(question: ForwardingQuestion, index: FleetIndex): Atte
 }
 
 function tryTunnel(question: ForwardingQuestion, index: FleetIndex): Attempt {
-  const { director, server, vip, servicePort, serverPort } = question
+  const { director, server, family, servicePort, serverPort } = question
   if (servicePort !== serverPort) return portReason(serverPort, servicePort)
   if (server.addresses.some((address) => director.addresses.includes(address))) {
     return `${server.name} is ${director.name} itself: no tunnel to oneself`
   }
   if (!server.decapsulates.includes('ipip')) return `${server.name} decapsulates no tunnel type`
-  const inner = familyOf(vip)
+  const inner = family
   const reasons: string[] = []
   for (const outer of inner === 'ipv4'
     ? (['ipv4', 'ipv6'] as const)
@@ -140,8 +141,7 @@ function tryTunnel(question: ForwardingQuestion, index: FleetIndex): Attempt {
   return reasons.join('; ')
 }
 
-function tryNat({ director, server, vip }: ForwardingQuestion): Attempt {
-  const family = familyOf(vip)
+function tryNat({ director, server, family }: ForwardingQuestion): Attempt {
   const address = firstOf(server.addresses, family)
   if (address === undefined) {
     return `${familyReason(server.name, family)}, and NAT cannot change the address family`

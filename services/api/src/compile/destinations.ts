@@ -3,10 +3,14 @@
  * about. Expanding the director's own state, the real servers' state and `explain` all start here, so
  * the three can never disagree.
  */
-import type { Ip } from '@lvs-fleet/contract'
+import { familyOf, type Ip } from '@lvs-fleet/contract'
 import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
-import { chooseForwarding, type ForwardingChoice } from './choose-forwarding.ts'
+import {
+  chooseForwarding,
+  type ForwardingChoice,
+  type ForwardingQuestion,
+} from './choose-forwarding.ts'
 import type { FleetIndex } from './fleet-index.ts'
 
 /** One member of the pool as this director sees it for one VIP and port. */
@@ -27,6 +31,7 @@ export function routesOf(
   service: VirtualServiceSpec,
   index: FleetIndex,
 ): Route[] {
+  const choose = rememberChoices(index)
   const routes: Route[] = []
   const members = index.membersOf(service.pool)
   for (const vip of service.vips) {
@@ -34,10 +39,14 @@ export function routesOf(
       for (const { member, server, index: memberIndex } of members) {
         const serverPort = member.port ?? port
         const request = member.forwarding ?? service.forwarding
-        const choice = chooseForwarding(
-          { director, server, vip, servicePort: port, serverPort, request },
-          index,
-        )
+        const choice = choose({
+          director,
+          server,
+          family: familyOf(vip),
+          servicePort: port,
+          serverPort,
+          request,
+        })
         const { weight, reasons } = effectiveWeight(director, server, member, index)
         routes.push({
           vip,
@@ -54,6 +63,20 @@ export function routesOf(
     }
   }
   return routes
+}
+
+/** A director asks the same question for every virtual service of a pool: one answer serves them all. */
+function rememberChoices(index: FleetIndex): (question: ForwardingQuestion) => ForwardingChoice {
+  return (question) => {
+    const { director, server, family, servicePort, serverPort, request } = question
+    const ports = servicePort === serverPort ? '' : `${servicePort}>${serverPort}`
+    const key = `${director.name} ${server.name} ${family} ${request} ${ports}`
+    const known = index.choices.get(key)
+    if (known !== undefined) return known
+    const choice = chooseForwarding(question, index)
+    index.choices.set(key, choice)
+    return choice
+  }
 }
 
 /** Intent's share of a kernel weight: the member's, or 0 with the reasons why. */
