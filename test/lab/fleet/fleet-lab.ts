@@ -113,7 +113,7 @@ export class FleetLab implements AsyncDisposable {
   }
 
   /** Waits until every named host says that what is published is in its kernel. */
-  async converged(names: readonly string[] = HOSTS, timeoutMs = 30_000): Promise<void> {
+  async converged(names: readonly string[] = HOSTS, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs
     for (const name of names) {
       for (;;) {

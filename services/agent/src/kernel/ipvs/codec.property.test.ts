@@ -1,0 +1,96 @@
+/** What an op writes is what a dump reads: the kernel keeps these attributes as they are. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import {
+  bytesToIp,
+  hostPrefixLength,
+  SCHEDULERS,
+  SERVICE_FLAGS,
+  type DestinationConfig,
+  type Ip,
+  type ServiceConfig,
+} from '@lvs-fleet/contract'
+import { MessageWriter } from '../netlink/message-writer.ts'
+import { eachMessage, type NetlinkMessage } from '../netlink/message.ts'
+import { decodeDestination, decodeService } from './decode.ts'
+import { IpvsEncoder, type IpvsOp } from './encode.ts'
+
+const address = fc
+  .oneof(
+    fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  )
+  .map(bytesToIp)
+const port = fc.integer({ min: 1, max: 65_535 })
+const service = fc.record({
+  protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+  address,
+  port,
+})
+const serviceConfig = (vip: Ip): fc.Arbitrary<ServiceConfig> =>
+  fc.record({
+    scheduler: fc.constantFrom(...SCHEDULERS),
+    flags: fc.subarray([...SERVICE_FLAGS]),
+    persistence: fc.option(
+      fc.record({
+        timeoutSeconds: fc.integer({ min: 1, max: 86_400 * 31 }),
+        prefixLength: fc.integer({ min: 1, max: hostPrefixLength(vip) }),
+      }),
+    ),
+  })
+const destinationConfig: fc.Arbitrary<DestinationConfig> = fc.record({
+  forwarding: fc.constantFrom(
+    { method: 'nat' } as const,
+    { method: 'dr' } as const,
+    { method: 'local' } as const,
+    { method: 'tun', tunnel: { type: 'ipip' } } as const,
+  ),
+  weight: fc.integer({ min: 0, max: 65_535 }),
+  upperThreshold: fc.nat(),
+  lowerThreshold: fc.nat(),
+})
+
+function sent(op: IpvsOp): NetlinkMessage {
+  const writer = new MessageWriter(Buffer.alloc(1024))
+  new IpvsEncoder(28).op(writer, op)
+  let found: NetlinkMessage | undefined
+  eachMessage(writer.bytes.subarray(0, writer.offset), (message) => (found = message))
+  assert(found !== undefined)
+  return found
+}
+
+test('services survive the way to the kernel and back', () => {
+  const given = service.chain((key) => fc.tuple(fc.constant(key), serviceConfig(key.address)))
+  fc.assert(
+    fc.property(given, ([key, to]) => {
+      const decoded = decodeService(sent({ kind: 'service.create', service: key, to }))
+      assert.partialDeepStrictEqual(decoded, { ...key, ...to, exact: true })
+    }),
+  )
+})
+
+test('destinations survive the way to the kernel and back', () => {
+  fc.assert(
+    fc.property(service, fc.record({ address, port }), destinationConfig, (key, rip, to) => {
+      const op = { kind: 'destination.create', service: key, destination: rip, to } as const
+      assert.partialDeepStrictEqual(decodeDestination(sent(op)), { ...rip, ...to, exact: true })
+    }),
+  )
+})
+
+test('no bytes from a kernel do worse than EBADMSG', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (junk) => {
+      const bytes = Buffer.from(junk)
+      for (const decode of [decodeService, decodeDestination]) {
+        try {
+          decode({ type: 28, flags: 0, sequence: 0, portId: 0, bytes, start: 0, end: bytes.length })
+        } catch (error) {
+          assert.equal(error instanceof Error && 'code' in error ? error.code : error, 'EBADMSG')
+        }
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})

@@ -1,0 +1,134 @@
+/**
+ * Decodes the kernel's IPVS objects into the vocabulary of HostState. What the vocabulary cannot say
+ * is never lost silently: such an object has `exact: false`, a service without a name is undefined.
+ */
+import { bytesToIp, type Forwarding, type Ip, type PersistenceState } from '@lvs-fleet/contract'
+import type { ObservedDestination, ObservedService, TrafficStats } from '../kernel.ts'
+import { required } from '../netlink/attributes.ts'
+import { GENL_HEADER_BYTES } from '../netlink/generic.ts'
+import { malformed, type NetlinkMessage } from '../netlink/message.ts'
+import {
+  AF_INET,
+  AF_INET6,
+  COMMAND,
+  IP_VS_CONN_F_DROUTE,
+  IP_VS_CONN_F_FWD_MASK,
+  IP_VS_CONN_F_LOCALNODE,
+  IP_VS_CONN_F_MASQ,
+  IP_VS_CONN_F_TUNNEL,
+  IP_VS_CONN_F_TUNNEL_TYPE_IPIP,
+  IP_VS_SVC_F_PERSISTENT,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type DestinationAttributes,
+  type ServiceAttributes,
+  type StatsAttributes,
+} from './constants.ts'
+import { decodeFlags } from './flags.ts'
+
+/** One service of a dump; undefined where it has no name of ours (firewall mark, SCTP). */
+export function decodeService(message: NetlinkMessage): ObservedService | undefined {
+  const values = required(decodeCommand(message).service, 'the service')
+  const protocol = protocolName(values)
+  if (protocol === undefined || values.firewallMark !== undefined) return undefined
+  const family = required(values.family, 'the family of a service')
+  const { flags, exact: flagsExact } = decodeFlags(required(values.flags, 'the service flags'))
+  const { persistence, exact: persistenceExact } = decodePersistence(values)
+  return {
+    protocol,
+    address: decodeAddress(family, required(values.address, 'the service address')),
+    port: required(values.port, 'the service port'),
+    scheduler: required(values.scheduler, 'the scheduler'),
+    flags,
+    persistence,
+    exact: flagsExact && persistenceExact && values.persistenceEngine === undefined,
+    stats: decodeStats(values.stats),
+  }
+}
+
+export function decodeDestination(message: NetlinkMessage): ObservedDestination {
+  const values = required(decodeCommand(message).destination, 'the destination')
+  const { forwarding, exact } = decodeForwarding(values)
+  return {
+    address: decodeAddress(
+      required(values.family, 'the family of a destination'),
+      required(values.address, 'the destination address'),
+    ),
+    port: required(values.port, 'the destination port'),
+    forwarding,
+    weight: required(values.weight, 'the weight'),
+    upperThreshold: required(values.upperThreshold, 'the upper threshold'),
+    lowerThreshold: required(values.lowerThreshold, 'the lower threshold'),
+    exact,
+    activeConnections: values.activeConnections ?? 0,
+    inactiveConnections: values.inactiveConnections ?? 0,
+    persistentConnections: values.persistentConnections ?? 0,
+    stats: decodeStats(values.stats),
+  }
+}
+
+function decodeCommand({ bytes, start, end }: NetlinkMessage) {
+  return COMMAND.decode(bytes, start + GENL_HEADER_BYTES, end)
+}
+
+function protocolName(values: ServiceAttributes): ObservedService['protocol'] | undefined {
+  if (values.protocol === IPPROTO_TCP) return 'tcp'
+  return values.protocol === IPPROTO_UDP ? 'udp' : undefined
+}
+
+function decodeAddress(family: number, bytes: Uint8Array): Ip {
+  if (family === AF_INET && bytes.length >= 4) return bytesToIp(bytes.subarray(0, 4))
+  if (family === AF_INET6 && bytes.length === 16) return bytesToIp(bytes)
+  throw malformed(`an address of family ${family} with ${bytes.length} bytes`)
+}
+
+function decodePersistence(values: ServiceAttributes): {
+  persistence: PersistenceState | null
+  exact: boolean
+} {
+  if (((values.flags ?? 0) & IP_VS_SVC_F_PERSISTENT) === 0)
+    return { persistence: null, exact: true }
+  const timeoutSeconds = required(values.timeoutSeconds, 'the persistence timeout')
+  const netmask = required(values.netmask, 'the persistence mask')
+  if (netmask.length !== 4) throw malformed(`a persistence mask of ${netmask.length} bytes`)
+  const view = Buffer.from(netmask)
+  if (values.family === AF_INET6) {
+    return { persistence: { timeoutSeconds, prefixLength: view.readUInt32LE(0) }, exact: true }
+  }
+  const mask = view.readUInt32BE(0)
+  const prefixLength = Math.clz32(~mask)
+  // Other users may set masks with holes, which no prefix length can say.
+  const exact = mask === (prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0)
+  return { persistence: { timeoutSeconds, prefixLength }, exact }
+}
+
+function decodeForwarding(values: DestinationAttributes): {
+  forwarding: Forwarding
+  exact: boolean
+} {
+  const type = values.tunnelType ?? IP_VS_CONN_F_TUNNEL_TYPE_IPIP
+  const exact = type === IP_VS_CONN_F_TUNNEL_TYPE_IPIP && !values.tunnelPort && !values.tunnelFlags
+  switch (required(values.forwarding, 'the forwarding method') & IP_VS_CONN_F_FWD_MASK) {
+    case IP_VS_CONN_F_MASQ:
+      return { forwarding: { method: 'nat' }, exact }
+    case IP_VS_CONN_F_DROUTE:
+      return { forwarding: { method: 'dr' }, exact }
+    case IP_VS_CONN_F_TUNNEL:
+      return { forwarding: { method: 'tun', tunnel: { type: 'ipip' } }, exact }
+    case IP_VS_CONN_F_LOCALNODE:
+      return { forwarding: { method: 'local' }, exact }
+    default:
+      // Bypass and whatever comes later: nothing of ours is like it.
+      return { forwarding: { method: 'local' }, exact: false }
+  }
+}
+
+function decodeStats(values: StatsAttributes | undefined): TrafficStats {
+  return {
+    connections: values?.connections ?? 0n,
+    inPackets: values?.inPackets ?? 0n,
+    outPackets: values?.outPackets ?? 0n,
+    inBytes: values?.inBytes ?? 0n,
+    outBytes: values?.outBytes ?? 0n,
+  }
+}

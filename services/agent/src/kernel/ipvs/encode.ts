@@ -1,0 +1,152 @@
+/**
+ * Encodes IPVS ops as generic netlink messages. Every configuration attribute goes out with each SET:
+ * the kernel fills what is missing with zeros (ip_vs_genl_parse_dest), it does not keep the old value.
+ */
+import {
+  assertNever,
+  ipToBytes,
+  type DestinationRef,
+  type Ip,
+  type Op,
+  type ServiceRef,
+} from '@lvs-fleet/contract'
+import { NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts'
+import { beginGeneric } from '../netlink/generic.ts'
+import { MessageWriter } from '../netlink/message-writer.ts'
+import {
+  COMMAND,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPVS_CMD_DEL_DEST,
+  IPVS_CMD_DEL_SERVICE,
+  IPVS_CMD_GET_DEST,
+  IPVS_CMD_GET_SERVICE,
+  IPVS_CMD_NEW_DEST,
+  IPVS_CMD_NEW_SERVICE,
+  IPVS_CMD_SET_DEST,
+  IPVS_CMD_SET_SERVICE,
+  IPVS_GENL_VERSION,
+  type DestinationAttributes,
+  type ServiceAttributes,
+} from './constants.ts'
+import { destinationConfig, familyNumber, serviceConfig } from './encode-config.ts'
+
+export type IpvsOp = Extract<Op, { kind: `service.${string}` | `destination.${string}` }>
+
+const COMMANDS = {
+  'service.create': IPVS_CMD_NEW_SERVICE,
+  'service.update': IPVS_CMD_SET_SERVICE,
+  'service.remove': IPVS_CMD_DEL_SERVICE,
+  'destination.create': IPVS_CMD_NEW_DEST,
+  'destination.update': IPVS_CMD_SET_DEST,
+  'destination.remove': IPVS_CMD_DEL_DEST,
+} as const satisfies Record<IpvsOp['kind'], number>
+
+/** Bounded memory for addresses: a real server stands in many virtual services. */
+const ADDRESS_CACHE_MAX = 4096
+
+/** Writes the messages of one family number; remembers the last service key, which runs of ops share. */
+export class IpvsEncoder {
+  private readonly family: number
+  private readonly addresses = new Map<Ip, Uint8Array>()
+  private lastService: ServiceRef | undefined
+  private lastKey: Uint8Array = new Uint8Array(0)
+
+  constructor(family: number) {
+    this.family = family
+  }
+
+  op(writer: MessageWriter, op: IpvsOp): void {
+    this.begin(writer, COMMANDS[op.kind], NLM_F_REQUEST)
+    switch (op.kind) {
+      case 'service.create':
+      case 'service.update':
+        COMMAND.encode(writer, {
+          service: { ...this.serviceKey(op.service), ...serviceConfig(op.service, op.to) },
+        })
+        break
+      case 'destination.create':
+      case 'destination.update':
+        writer.raw(this.encodedKey(op.service))
+        COMMAND.encode(writer, {
+          destination: { ...this.destinationKey(op.destination), ...destinationConfig(op.to) },
+        })
+        break
+      case 'service.remove':
+        writer.raw(this.encodedKey(op.service))
+        break
+      case 'destination.remove':
+        writer.raw(this.encodedKey(op.service))
+        COMMAND.encode(writer, { destination: this.destinationKey(op.destination) })
+        break
+      default:
+        assertNever(op)
+    }
+    writer.end()
+  }
+
+  dumpServices(writer: MessageWriter): void {
+    this.begin(writer, IPVS_CMD_GET_SERVICE, NLM_F_REQUEST | NLM_F_DUMP)
+    writer.end()
+  }
+
+  getService(writer: MessageWriter, service: ServiceRef): void {
+    this.begin(writer, IPVS_CMD_GET_SERVICE, NLM_F_REQUEST)
+    writer.raw(this.encodedKey(service))
+    writer.end()
+  }
+
+  dumpDestinations(writer: MessageWriter, service: ServiceRef): void {
+    this.begin(writer, IPVS_CMD_GET_DEST, NLM_F_REQUEST | NLM_F_DUMP)
+    writer.raw(this.encodedKey(service))
+    writer.end()
+  }
+
+  private begin(writer: MessageWriter, command: number, flags: number): void {
+    beginGeneric(writer, { family: this.family, flags, command, version: IPVS_GENL_VERSION })
+  }
+
+  /** The whole IPVS_CMD_ATTR_SERVICE attribute that names a service. */
+  private encodedKey(service: ServiceRef): Uint8Array {
+    const last = this.lastService
+    if (
+      last !== service &&
+      (last === undefined ||
+        last.address !== service.address ||
+        last.port !== service.port ||
+        last.protocol !== service.protocol)
+    ) {
+      const writer = new MessageWriter(Buffer.alloc(64))
+      COMMAND.encode(writer, { service: this.serviceKey(service) })
+      this.lastKey = writer.bytes.subarray(0, writer.offset)
+    }
+    this.lastService = service
+    return this.lastKey
+  }
+
+  private serviceKey(service: ServiceRef): ServiceAttributes {
+    return {
+      family: familyNumber(service.address),
+      protocol: service.protocol === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP,
+      address: this.addressBytes(service.address),
+      port: service.port,
+    }
+  }
+
+  private destinationKey(destination: DestinationRef): DestinationAttributes {
+    return {
+      family: familyNumber(destination.address),
+      address: this.addressBytes(destination.address),
+      port: destination.port,
+    }
+  }
+
+  private addressBytes(address: Ip): Uint8Array {
+    const cached = this.addresses.get(address)
+    if (cached !== undefined) return cached
+    if (this.addresses.size >= ADDRESS_CACHE_MAX) this.addresses.clear()
+    const bytes = ipToBytes(address)
+    this.addresses.set(address, bytes)
+    return bytes
+  }
+}

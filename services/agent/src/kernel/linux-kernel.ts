@@ -1,0 +1,86 @@
+/**
+ * The kernel port on a real Linux: composes IPVS, links and addresses, sysctls and clamps. The sockets
+ * belong to the network namespace in which the process was started.
+ */
+import { readFile, stat } from 'node:fs/promises'
+import { endianness } from 'node:os'
+import { assertNever } from '@lvs-fleet/contract'
+import { applyOps, type Applied, type Run } from './apply-ops.ts'
+import { IpvsKernel } from './ipvs/ipvs-kernel.ts'
+import { KernelError, type Kernel } from './kernel.ts'
+import { NETLINK_GENERIC, NETLINK_ROUTE } from './netlink/constants.ts'
+import { NetlinkSocket } from './netlink/socket.ts'
+import { Clamps } from './nft/clamps.ts'
+import { NetworkMonitor } from './rtnl/network-monitor.ts'
+import { RtnlKernel } from './rtnl/rtnl-kernel.ts'
+import { Sysctls } from './sysctl.ts'
+
+export type KernelOptions = {
+  /** How long the kernel may take for one request, one batch or the next part of a dump. */
+  readonly timeoutMs?: number
+}
+
+/** Opens the sockets; throws KernelError EPERM without CAP_NET_ADMIN. Needs no ip_vs until it is used. */
+export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
+  if (endianness() !== 'LE') {
+    throw new KernelError('open', 'ENOTSUP', 'big-endian machines are not supported')
+  }
+  const scope = await readScope()
+  const generic = new NetlinkSocket({ ...options, protocol: NETLINK_GENERIC })
+  const route = new NetlinkSocket({ ...options, protocol: NETLINK_ROUTE })
+  const monitor = new NetworkMonitor({ ownPort: () => route.port })
+  const ipvs = new IpvsKernel(generic)
+  const network = new RtnlKernel(route)
+  const sysctls = new Sysctls()
+  const clamps = new Clamps()
+  let writes = 0
+
+  function applyRun(run: Run): Promise<Applied> {
+    switch (run.kind) {
+      case 'ipvs':
+        return ipvs.apply(run.ops)
+      case 'network':
+        return network.apply(run.ops)
+      case 'sysctl':
+        return sysctls.apply(run.ops)
+      case 'clamp':
+        return clamps.apply(run.ops)
+      default:
+        return assertNever(run)
+    }
+  }
+
+  return {
+    listServices: () => ipvs.listServices(),
+    listDestinations: (services) => ipvs.listDestinations(services),
+    observeNetwork: () => network.observeNetwork(),
+    readSysctls: (keys) => sysctls.read(keys),
+    observeClamps: () => clamps.observe(),
+    apply: (ops) =>
+      applyOps(ops, async (run) => {
+        const { failures, writeCount } = await applyRun(run)
+        writes += writeCount
+        return failures
+      }),
+    onNetworkChange: (listener) => monitor.subscribe(listener),
+    scope: () => Promise.resolve(scope),
+    writeCount: () => writes,
+    close: () => {
+      monitor.close()
+      generic.close()
+      route.close()
+    },
+  }
+}
+
+/** Neither changes while the process lives: sockets keep the namespace that they were opened in. */
+async function readScope(): Promise<string> {
+  try {
+    const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+    const { ino } = await stat('/proc/self/ns/net')
+    return `${bootId}/${ino}`
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new KernelError('read boot id and network namespace', 'EIO', why)
+  }
+}

@@ -1,0 +1,109 @@
+/** What IPVS answers to what: one row per answer, in an order in which each row finds what it needs. */
+import {
+  ip,
+  type DestinationConfig,
+  type Op,
+  type ServiceConfig,
+  type ServiceRef,
+} from '@lvs-fleet/contract'
+
+export const web: ServiceRef = { protocol: 'tcp', address: ip('10.2.0.100'), port: 80 }
+export const dns: ServiceRef = { protocol: 'udp', address: ip('fd02::100'), port: 53 }
+export const plainService: ServiceConfig = { scheduler: 'rr', flags: [], persistence: null }
+export const plainDestination: DestinationConfig = {
+  forwarding: { method: 'dr' },
+  weight: 1,
+  upperThreshold: 0,
+  lowerThreshold: 0,
+}
+
+export function errnoRows(): readonly {
+  readonly name: string
+  readonly op: Op
+  readonly want: string
+}[] {
+  const other = { ...web, port: 81 }
+  const rip = { address: ip('10.2.0.11'), port: 80 }
+  const missing = { address: ip('10.2.0.12'), port: 80 }
+  const to = plainService
+  const create = (
+    destination: { address: typeof rip.address; port: number },
+    config: Partial<DestinationConfig> = {},
+    service = web,
+  ): Op => {
+    return {
+      kind: 'destination.create',
+      service,
+      destination,
+      to: { ...plainDestination, ...config },
+    }
+  }
+  const tun = { method: 'tun', tunnel: { type: 'ipip' } } as const
+  const update = (destination: typeof rip, config: Partial<DestinationConfig>): Op => {
+    const full = { ...plainDestination, ...config }
+    return { kind: 'destination.update', service: web, destination, from: full, to: full }
+  }
+  const at = (address: string) => ({ address: ip(address), port: 80 })
+  return [
+    { name: 'new', op: { kind: 'service.create', service: web, to }, want: 'ok' },
+    { name: 'new, v6', op: { kind: 'service.create', service: dns, to }, want: 'ok' },
+    { name: 'new again', op: { kind: 'service.create', service: web, to }, want: 'EEXIST' },
+    {
+      name: 'set of a missing service',
+      op: { kind: 'service.update', service: other, from: to, to },
+      want: 'ESRCH',
+    },
+    {
+      name: 'del of a missing service',
+      op: { kind: 'service.remove', service: other },
+      want: 'ESRCH',
+    },
+    { name: 'destination of a missing service', op: create(rip, {}, other), want: 'ESRCH' },
+    {
+      name: 'unknown scheduler',
+      op: { kind: 'service.create', service: other, to: { ...to, scheduler: 'nope' } },
+      want: 'ENOENT',
+    },
+    {
+      name: 'edit to an unknown scheduler',
+      op: { kind: 'service.update', service: web, from: to, to: { ...to, scheduler: 'nope' } },
+      want: 'ENOENT',
+    },
+    {
+      name: 'one-packet scheduling of TCP',
+      op: { kind: 'service.update', service: web, from: to, to: { ...to, flags: ['one-packet'] } },
+      want: 'ok',
+    },
+    { name: 'destination', op: create(rip), want: 'ok' },
+    { name: 'destination again', op: create(rip), want: 'EEXIST' },
+    { name: 'set of a missing destination', op: update(missing, {}), want: 'ENOENT' },
+    {
+      name: 'del of a missing destination',
+      op: { kind: 'destination.remove', service: web, destination: missing },
+      want: 'ENOENT',
+    },
+    { name: 'negative weight', op: update(rip, { weight: -1 }), want: 'ERANGE' },
+    { name: 'weight 65536', op: update(rip, { weight: 65_536 }), want: 'ok' },
+    {
+      name: 'lower above upper threshold',
+      op: update(rip, { lowerThreshold: 2, upperThreshold: 1 }),
+      want: 'ERANGE',
+    },
+    { name: 'another method in place', op: update(rip, { forwarding: tun }), want: 'ok' },
+    { name: 'and back', op: update(rip, { forwarding: { method: 'nat' } }), want: 'ok' },
+    { name: 'multicast address', op: create(at('224.0.0.1')), want: 'EINVAL' },
+    { name: 'mixed family by dr', op: create(at('fd02::11')), want: 'EINVAL' },
+    {
+      name: 'mixed family by nat',
+      op: create(at('fd02::11'), { forwarding: { method: 'nat' } }),
+      want: 'EINVAL',
+    },
+    { name: 'mixed family by tunnel', op: create(at('fd02::11'), { forwarding: tun }), want: 'ok' },
+    { name: 'local', op: create(at('10.2.0.10'), { forwarding: { method: 'local' } }), want: 'ok' },
+    {
+      name: 'del',
+      op: { kind: 'destination.remove', service: web, destination: rip },
+      want: 'ok',
+    },
+  ]
+}

@@ -1,0 +1,191 @@
+/** Generated IPVS tables: as states, as ops, and as the lines that `ipvsadm -Sn` prints for them. */
+import {
+  familyOf,
+  hostPrefixLength,
+  ip,
+  SCHEDULERS,
+  SERVICE_FLAGS,
+  type DestinationConfig,
+  type DestinationRef,
+  type Forwarding,
+  type Ip,
+  type Op,
+  type ServiceConfig,
+  type ServiceFlag,
+  type ServiceRef,
+} from '@lvs-fleet/contract'
+import fc from 'fast-check'
+
+export type Destination = { readonly ref: DestinationRef; readonly config: DestinationConfig }
+export type Service = {
+  readonly ref: ServiceRef
+  readonly config: ServiceConfig
+  readonly destinations: readonly Destination[]
+}
+
+/** All but twos, which Debian does not build. */
+const DEBIAN_SCHEDULERS = SCHEDULERS.filter((scheduler) => scheduler !== 'twos')
+
+const v4 = (net: number) =>
+  fc.tuple(fc.nat(255), fc.integer({ min: 1, max: 254 })).map(([a, b]) => ip(`10.${net}.${a}.${b}`))
+const v6 = (net: number) =>
+  fc.integer({ min: 1, max: 0xffff }).map((n) => ip(`fd0${net}::${n.toString(16)}`))
+const port = fc.integer({ min: 1, max: 65_535 })
+
+function serviceConfig(vip: Ip): fc.Arbitrary<ServiceConfig> {
+  const prefixLength = fc.integer({ min: 1, max: hostPrefixLength(vip) })
+  return fc.record({
+    scheduler: fc.constantFrom(...DEBIAN_SCHEDULERS),
+    flags: fc.subarray([...SERVICE_FLAGS]),
+    persistence: fc.option(
+      fc.record({ timeoutSeconds: fc.integer({ min: 1, max: 86_400 }), prefixLength }),
+    ),
+  })
+}
+
+/** Only tunnels cross from one family to the other. */
+function destinationConfig(sameFamily: boolean): fc.Arbitrary<DestinationConfig> {
+  const tunnel: Forwarding = { method: 'tun', tunnel: { type: 'ipip' } }
+  const others: readonly Forwarding[] = [{ method: 'nat' }, { method: 'dr' }, { method: 'local' }]
+  return fc
+    .record({
+      forwarding: fc.constantFrom(tunnel, ...(sameFamily ? others : [])),
+      weight: fc.integer({ min: 0, max: 65_535 }),
+      thresholds: fc.tuple(fc.nat(100_000), fc.nat(100_000)),
+    })
+    .map(({ thresholds: [a, b], ...config }) => ({
+      ...config,
+      upperThreshold: Math.max(a, b),
+      lowerThreshold: Math.min(a, b),
+    }))
+}
+
+function destinations(vip: Ip): fc.Arbitrary<readonly Destination[]> {
+  const ref = fc.record({ address: fc.oneof(v4(2), v6(2)), port })
+  const destination = ref.chain((key) =>
+    destinationConfig(familyOf(key.address) === familyOf(vip)).map((config) => ({
+      ref: key,
+      config,
+    })),
+  )
+  const selector = ({ ref: { address, port: number } }: Destination) => `${address} ${number}`
+  return fc.uniqueArray(destination, { maxLength: 6, selector })
+}
+
+export function tableOf(serviceCount: number): fc.Arbitrary<readonly Service[]> {
+  const ref = fc.record({
+    protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+    address: fc.oneof(v4(1), v6(1)),
+    port,
+  })
+  const service = ref.chain((key) =>
+    fc.record({
+      ref: fc.constant(key),
+      config: serviceConfig(key.address),
+      destinations: destinations(key.address),
+    }),
+  )
+  const selector = ({ ref: { protocol, address, port: number } }: Service) =>
+    `${protocol} ${address} ${number}`
+  const sizes = { minLength: serviceCount, maxLength: serviceCount }
+  return fc.uniqueArray(service, { ...sizes, selector, size: 'max' })
+}
+
+/** The same services and destinations with other settings. */
+export function editsOf(table: readonly Service[]): fc.Arbitrary<readonly Service[]> {
+  return fc.tuple(...table.map(editOf))
+}
+
+function editOf(service: Service): fc.Arbitrary<Service> {
+  const edited = service.destinations.map(({ ref }) =>
+    destinationConfig(familyOf(ref.address) === familyOf(service.ref.address)).map((config) => ({
+      ref,
+      config,
+    })),
+  )
+  return fc
+    .tuple(serviceConfig(service.ref.address), fc.tuple(...edited))
+    .map(([config, list]) => ({ ref: service.ref, config, destinations: list }))
+}
+
+export function createOps(table: readonly Service[]): readonly Op[] {
+  return table.flatMap(({ ref, config, destinations: list }): Op[] => [
+    { kind: 'service.create', service: ref, to: config },
+    ...list.map((one): Op => ({
+      kind: 'destination.create',
+      service: ref,
+      destination: one.ref,
+      to: one.config,
+    })),
+  ])
+}
+
+export function updateOps(table: readonly Service[]): readonly Op[] {
+  return table.flatMap(({ ref, config, destinations: list }): Op[] => [
+    { kind: 'service.update', service: ref, from: config, to: config },
+    ...list.map((one): Op => {
+      const { config: to } = one
+      return { kind: 'destination.update', service: ref, destination: one.ref, from: to, to }
+    }),
+  ])
+}
+
+export function removeOps(table: readonly Service[]): readonly Op[] {
+  return table.flatMap(({ ref, destinations: list }): Op[] => [
+    ...list.map((one): Op => ({ kind: 'destination.remove', service: ref, destination: one.ref })),
+    { kind: 'service.remove', service: ref },
+  ])
+}
+
+/** Sorted, as `Lab.ipvsadm` gives them. Thresholds are not among what ipvsadm saves. */
+export function ipvsadmLines(table: readonly Service[]): readonly string[] {
+  return table
+    .flatMap((service) => [
+      serviceLine(service),
+      ...service.destinations.map((one) => destinationLine(service.ref, one)),
+    ])
+    .sort()
+}
+
+function serviceLine({ ref, config }: Service): string {
+  const { persistence, flags } = config
+  const words = [`-A ${name(ref)} -s ${config.scheduler}`]
+  if (persistence !== null) {
+    words.push(`-p ${persistence.timeoutSeconds}`)
+    const { prefixLength } = persistence
+    if (prefixLength < hostPrefixLength(ref.address))
+      words.push(`-M ${mask(ref.address, prefixLength)}`)
+  }
+  if (flags.includes('one-packet')) words.push('-o')
+  const bits = flags.filter((flag) => flag !== 'one-packet')
+  if (bits.length > 0)
+    words.push(`-b ${bits.map((flag) => flagWord(config.scheduler, flag)).join(',')}`)
+  return words.join(' ')
+}
+
+function flagWord(scheduler: string, flag: ServiceFlag): string {
+  if (scheduler === 'sh' || scheduler === 'mh') return `${scheduler}-${flag}`
+  return flag === 'fallback' ? 'flag-1' : 'flag-2'
+}
+
+const METHOD_WORDS = { nat: '-m', dr: '-g', local: '-g', tun: '-i' } as const
+
+function destinationLine(service: ServiceRef, { ref, config }: Destination): string {
+  const { method } = config.forwarding
+  const tunnel = method === 'tun' ? ' --tun-type ipip' : ''
+  return `-a ${name(service)} -r ${endpoint(ref)} ${METHOD_WORDS[method]} -w ${config.weight}${tunnel}`
+}
+
+function name(ref: ServiceRef): string {
+  return `-${ref.protocol === 'tcp' ? 't' : 'u'} ${endpoint(ref)}`
+}
+
+function endpoint({ address, port: number }: DestinationRef): string {
+  return familyOf(address) === 'ipv6' ? `[${address}]:${number}` : `${address}:${number}`
+}
+
+function mask(address: Ip, prefixLength: number): string {
+  if (familyOf(address) === 'ipv6') return `${prefixLength}`
+  const bits = (0xffff_ffff << (32 - prefixLength)) >>> 0
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.')
+}
