@@ -117,7 +117,7 @@ describe('a fleet that things happen to', () => {
     }
     await fleet.applyIntent(document)
     await eventually(async () =>
-      assert.match((await destination(fleet, '10.2.0.12')) ?? 'gone', / -w 0$/),
+      assert.match((await destination(fleet, '10.2.0.12')) ?? 'gone', / -w 0( |$)/),
     )
     await fleet.stopAgent('dir-a', 'SIGKILL')
     await fleet.startAgent('dir-a', { enrol: false })
@@ -125,7 +125,7 @@ describe('a fleet that things happen to', () => {
     await sleep(3_000)
     assert.match(
       (await destination(fleet, '10.2.0.12')) ?? 'gone',
-      / -w 0$/,
+      / -w 0( |$)/,
       'a restart forgot the drain',
     )
     for (const hold of onB2) assert.equal((await hold.status()).alive, true)

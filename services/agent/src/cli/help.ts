@@ -1,0 +1,37 @@
+export const HELP = `lvsfleet-agent: makes this host's kernel as the fleet's control plane says
+
+Usage: lvsfleet-agent [command] [options]
+
+Commands
+  run            (default) program the last good state, then poll, apply, verify and report for ever
+  enrol          buy an identity with a join token and exit
+  apply FILE     break-glass, no control plane: a signed state document or a plain HostState as JSON
+  hold           stop applying; forwarding goes on as it is
+  release        apply again, and forget quarantined states
+  status         what is in force on this host, from disk
+
+Options
+  --state-dir DIR        identity, last good states, ledger     [LVSFLEET_STATE_DIR, /var/lib/lvsfleet-agent]
+  --api URL              the control plane                      [LVSFLEET_API]
+  --role ROLE            director or real-server, for enrolment [LVSFLEET_HOST_ROLE]
+  --name NAME            this host's name, for enrolment        [LVSFLEET_HOST_NAME]
+  --address IP           address to declare at enrolment, repeatable [LVSFLEET_ADDRESSES, by commas]
+  --token-file FILE      join token; prefer it to --token, which other users of the host can see
+  --token TOKEN          join token                             [LVSFLEET_TOKEN]
+  --once                 run: one start, one poll, one report, then exit
+  --dry-run              run, apply: print the plan, change nothing
+  --detailed-exitcode    with --dry-run: exit 4 when there are changes
+  --allow-shrink         apply: take away as much as the file says
+  --force                apply: take a state older than the one in force
+  --reason TEXT          hold, apply --force: kept and shown by status
+  --output table|json    status
+  --log plain|json       log lines on stderr                    [LVSFLEET_LOG_FORMAT]
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 refused or held, 4 changes pending (--dry-run --detailed-exitcode)
+
+Examples
+  lvsfleet-agent --api https://fleet.example --role director --name lb1 --address 10.1.0.10 --token-file /run/token
+  lvsfleet-agent run --dry-run --detailed-exitcode
+  lvsfleet-agent hold --reason 'incident 42' && lvsfleet-agent status
+  lvsfleet-agent apply /root/last-good.state --allow-shrink
+`

@@ -1,0 +1,91 @@
+/** What the commands share: the state directory, the identity, and an agent on top of a kernel. */
+import type { EnrolAnswer } from '@lvs-fleet/contract'
+import { Agent } from '../agent.ts'
+import { enrol } from '../control-plane/enrol.ts'
+import { createHttpClient } from '../control-plane/http.ts'
+import { loadIdentity, loadKey, trustOf, type HostKey } from '../control-plane/identity.ts'
+import { loadCounters, type Counters } from '../control-plane/reporter.ts'
+import { EXIT, type Config } from '../config.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import { AgentError, type Clock, type Disk, type Log, type Random } from '../ports.ts'
+import { createStateStore } from '../state/store.ts'
+import { readHostFacts, readMachineId } from '../system.ts'
+
+/** The outside world as main.ts gives it, and tests theirs. */
+export type Outside = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Results go to stdout, nothing else does. */
+  readonly print: (text: string) => void
+  readonly openKernel: () => Promise<Kernel>
+  readonly signal: AbortSignal
+}
+
+export type Session = {
+  readonly agent: Agent
+  readonly disk: Disk
+  readonly identity: EnrolAnswer | undefined
+  readonly key: HostKey | undefined
+  readonly counters: Counters
+}
+
+export async function openSession(outside: Outside, disk: Disk, kernel: Kernel): Promise<Session> {
+  const identity = await loadIdentity(disk)
+  const trust = identity === undefined ? undefined : await trustOf(identity)
+  const counters = await loadCounters(disk)
+  const agent = await Agent.open({
+    kernel,
+    disk,
+    clock: outside.clock,
+    log: outside.log,
+    facts: await readHostFacts(),
+    trust,
+    store: trust === undefined ? undefined : createStateStore(disk, trust),
+    driftCount: counters.driftCount,
+  })
+  return { agent, disk, identity, key: await loadKey(disk), counters }
+}
+
+/** Enrols with what the command line gives; refuses with what is missing. */
+export async function enrolNow(config: Config, outside: Outside, disk: Disk): Promise<EnrolAnswer> {
+  const token = await config.readToken()
+  const { api, role, name } = config
+  if (api === undefined) throw missing('--api', 'the control plane')
+  if (token === undefined) throw missing('--token-file', 'a join token')
+  if (role === undefined) throw missing('--role', 'director or real-server')
+  if (name === undefined) throw missing('--name', "this host's name")
+  const http = createHttpClient(api)
+  try {
+    const machineId = await readMachineId()
+    const identity = await enrol(http, disk, {
+      token,
+      role,
+      name,
+      addresses: config.addresses,
+      machineId,
+    })
+    outside.log('info', 'enrolled', {
+      host: identity.hostId,
+      name: identity.name,
+      site: identity.site,
+    })
+    return identity
+  } finally {
+    http.close()
+  }
+}
+
+export function warnIfPlain(api: URL, log: Log): void {
+  if (api.protocol === 'https:') return
+  log('warn', 'the control plane is reached without TLS: anybody on the path can read and enrol', {
+    api: api.origin,
+  })
+}
+
+function missing(option: string, what: string): AgentError {
+  return new AgentError(
+    `this host is not enrolled, and ${option} (${what}) is not given`,
+    EXIT.usage,
+  )
+}

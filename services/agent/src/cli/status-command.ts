@@ -1,0 +1,42 @@
+/** `status`: what is in force on this host, read from disk only; works with everything else dead. */
+import { EXIT, type Config } from '../config.ts'
+import { openReadOnlyDisk } from '../disk/node-disk.ts'
+import { holdReason } from '../hold.ts'
+import { loadStatus, type SavedStatus } from '../status-file.ts'
+import type { Outside } from './session.ts'
+
+export async function statusCommand(config: Config, outside: Outside): Promise<number> {
+  const disk = openReadOnlyDisk(config.stateDir)
+  const [status, held] = [await loadStatus(disk), await holdReason(disk)]
+  if (config.output === 'json') {
+    outside.print(`${JSON.stringify({ held: held ?? null, ...status }, null, 2)}\n`)
+  } else if (status === undefined) {
+    outside.print(`no agent has run with ${config.stateDir} yet\n`)
+  } else outside.print(tableOf(status, held))
+  return status === undefined ? EXIT.failure : EXIT.ok
+}
+
+function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): string {
+  const { applied, rejected, counts, failedOps, drains } = snapshot
+  const rows: [string, string][] = [
+    ['as of', at],
+    ['held', held ?? 'no'],
+    ['generation', applied === null ? 'none' : `${applied.epoch}.${applied.generation}`],
+    ['digest', applied?.digest.slice(0, 16) ?? '-'],
+    ['source', snapshot.source],
+    ['rejected', rejected === null ? 'no' : `${rejected.code}: ${rejected.detail}`],
+    ['virtual services', String(counts.services)],
+    ['destinations', String(counts.destinations)],
+    ['failed ops', String(snapshot.failedOpCount)],
+    ['drift repaired', String(snapshot.driftCount)],
+    ['draining', String(snapshot.drainCount)],
+  ]
+  const lines = rows.map(([name, value]) => `${name.padEnd(18)}${value}`)
+  for (const failed of failedOps)
+    lines.push(`  failed  ${failed.op}: ${failed.code}: ${failed.message}`)
+  for (const drain of drains) {
+    const rest = `${drain.remainingSeconds} s left, ${drain.connections} connections`
+    lines.push(`  drain   ${drain.service} > ${drain.destination}: ${rest}`)
+  }
+  return `${lines.join('\n')}\n`
+}

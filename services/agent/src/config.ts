@@ -1,0 +1,121 @@
+/** Command line and environment, parsed once. The only reader of process.env in the agent. */
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { parseIp, ROLES, type Ip, type Role } from '@lvs-fleet/contract'
+import { AgentError } from './ports.ts'
+
+export const EXIT = { ok: 0, failure: 1, usage: 2, refused: 3, changes: 4 } as const
+
+export const COMMANDS = ['run', 'enrol', 'apply', 'hold', 'release', 'status'] as const
+export type Command = (typeof COMMANDS)[number]
+
+const DEFAULT_STATE_DIR = '/var/lib/lvsfleet-agent'
+
+const OPTIONS = {
+  api: { type: 'string' },
+  'state-dir': { type: 'string' },
+  role: { type: 'string' },
+  name: { type: 'string' },
+  address: { type: 'string', multiple: true },
+  token: { type: 'string' },
+  'token-file': { type: 'string' },
+  once: { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
+  'detailed-exitcode': { type: 'boolean' },
+  'allow-shrink': { type: 'boolean' },
+  force: { type: 'boolean' },
+  reason: { type: 'string' },
+  output: { type: 'string' },
+  log: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+} as const
+
+export type Config = {
+  readonly command: Command
+  readonly operands: readonly string[]
+  readonly stateDir: string
+  readonly api: URL | undefined
+  readonly role: Role | undefined
+  readonly name: string | undefined
+  readonly addresses: readonly Ip[]
+  /** Read late, so that a token file is opened only when a token is needed. */
+  readToken(): Promise<string | undefined>
+  readonly once: boolean
+  readonly dryRun: boolean
+  readonly detailedExitCode: boolean
+  readonly allowShrink: boolean
+  readonly force: boolean
+  readonly reason: string | undefined
+  readonly output: 'table' | 'json'
+  readonly log: 'json' | 'plain'
+  readonly help: boolean
+  readonly version: boolean
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+export function parseConfig(args: readonly string[], env: Environment = process.env): Config {
+  const { values, positionals } = parse(args)
+  const [first = 'run', ...operands] = positionals
+  const command = oneOf(first, COMMANDS, 'command')
+  const api = values.api ?? env['LVSFLEET_API']
+  const role = values.role ?? env['LVSFLEET_HOST_ROLE']
+  const tokenFile = values['token-file'] ?? env['LVSFLEET_TOKEN_FILE']
+  return {
+    command,
+    operands,
+    stateDir: values['state-dir'] ?? env['LVSFLEET_STATE_DIR'] ?? DEFAULT_STATE_DIR,
+    api: api === undefined ? undefined : parseApi(api),
+    role: role === undefined ? undefined : oneOf(role, ROLES, '--role'),
+    name: values.name ?? env['LVSFLEET_HOST_NAME'],
+    addresses: parseAddresses(values.address ?? env['LVSFLEET_ADDRESSES']?.split(',') ?? []),
+    async readToken() {
+      const given = values.token ?? env['LVSFLEET_TOKEN']
+      if (given !== undefined || tokenFile === undefined) return given
+      return (await readFile(tokenFile, 'utf8')).trim()
+    },
+    once: values.once ?? false,
+    dryRun: values['dry-run'] ?? false,
+    detailedExitCode: values['detailed-exitcode'] ?? false,
+    allowShrink: values['allow-shrink'] ?? false,
+    force: values.force ?? false,
+    reason: values.reason,
+    output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
+    log: oneOf(
+      values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',
+      ['json', 'plain'] as const,
+      '--log',
+    ),
+    help: values.help ?? false,
+    version: values.version ?? false,
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    throw new AgentError(error instanceof Error ? error.message : String(error), EXIT.usage)
+  }
+}
+
+function parseApi(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol === 'https:' || url?.protocol === 'http:') return url
+  throw new AgentError(`--api: ${JSON.stringify(text)} is no http or https URL`, EXIT.usage)
+}
+
+function parseAddresses(texts: readonly string[]): Ip[] {
+  return texts.map((text) => {
+    const address = parseIp(text.trim())
+    if (address !== undefined) return address
+    throw new AgentError(`--address: ${JSON.stringify(text)} is no IP address`, EXIT.usage)
+  })
+}
+
+function oneOf<const T extends string>(text: string, list: readonly T[], what: string): T {
+  const found = list.find((item) => item === text)
+  if (found !== undefined) return found
+  throw new AgentError(`${what}: ${JSON.stringify(text)} is none of ${list.join(', ')}`, EXIT.usage)
+}

@@ -1,0 +1,211 @@
+/**
+ * The control plane as this host sees it: poll for a state, send a report. Access tokens are bought with an
+ * assertion signed by the host's key (RFC 7523), kept until 80 % of their life or until one is refused.
+ * A clock that is off is noticed by the server's Date header and allowed for; nothing else depends on it.
+ */
+import { randomUUID } from 'node:crypto'
+import {
+  JWT_BEARER,
+  POLL_SECONDS_HEADER,
+  STATE_MEDIA_TYPE,
+  tokenAnswerSchema,
+  type EnrolAnswer,
+  type StatusReport,
+} from '@lvs-fleet/contract'
+import { calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
+import type { Clock } from '../ports.ts'
+import type { Version } from '../state/candidate.ts'
+import { retryAfterMs } from './backoff.ts'
+import { jsonOf, WireError, type HttpAnswer, type HttpClient, type HttpRequest } from './http.ts'
+import { publicPart, type HostKey } from './identity.ts'
+import { problemCode, problemText } from './problem.ts'
+
+const CALL_TIMEOUT_MS = 15_000
+const ASSERTION_LIFE_SECONDS = 60
+/** Of an access token's life: new before the server could call it old. */
+const TOKEN_LIFE_SHARE = 0.8
+const SKEW_TOLERATED_MS = 5_000
+
+export type PollAnswer =
+  | {
+      readonly is: 'document'
+      readonly lines: AsyncIterable<string>
+      readonly etag: string | undefined
+      readonly pollSeconds: number
+    }
+  | { readonly is: 'unchanged'; readonly pollSeconds: number }
+  | Refused
+
+export type Refused = {
+  readonly is: 'refused'
+  readonly status: number
+  /** Of problem+json, where there is one. */
+  readonly code: string | undefined
+  readonly detail: string
+  readonly retryAfterMs: number
+}
+
+export type Poll = {
+  readonly waitSeconds: number
+  readonly have: Version | null
+  readonly etag: string | undefined
+  readonly signal?: AbortSignal
+}
+
+export type ControlPlane = {
+  poll(poll: Poll): Promise<PollAnswer>
+  report(report: StatusReport, signal?: AbortSignal): Promise<{ readonly is: 'taken' } | Refused>
+  close(): void
+}
+
+export function createControlPlane(deps: {
+  readonly http: HttpClient
+  readonly clock: Clock
+  readonly identity: EnrolAnswer
+  readonly key: HostKey
+}): ControlPlane {
+  const tokens = createTokenSource(deps)
+
+  /** One call with a token; once more with a new one when it is refused as unknown. */
+  const call = async (request: HttpRequest): Promise<HttpAnswer | Refused> => {
+    for (let attempt = 1; ; attempt++) {
+      const token = await tokens.get(request.signal)
+      if (typeof token !== 'string') return token
+      const headers = { ...request.headers, authorization: `Bearer ${token}` }
+      const answer = await deps.http.request({ ...request, headers })
+      if (answer.status !== 401) return answer
+      tokens.drop()
+      if (attempt === 2) return refusedBy(answer, deps.clock)
+      answer.discard()
+    }
+  }
+
+  return {
+    async poll({ waitSeconds, have, etag, signal }) {
+      const query = new URLSearchParams()
+      if (have !== null) query.set('have', `${have.epoch}.${have.generation}`)
+      if (waitSeconds > 0) query.set('wait', String(waitSeconds))
+      const answer = await call({
+        method: 'GET',
+        path: `/v1/agent/state${query.size === 0 ? '' : `?${query.toString()}`}`,
+        headers: {
+          accept: STATE_MEDIA_TYPE,
+          ...(etag === undefined ? {} : { 'if-none-match': etag }),
+        },
+        timeoutMs: CALL_TIMEOUT_MS + waitSeconds * 1_000,
+        ...(signal === undefined ? {} : { signal }),
+      })
+      if ('is' in answer) return answer
+      const pollSeconds = pollSecondsOf(answer)
+      if (answer.status === 304) {
+        answer.discard()
+        return { is: 'unchanged', pollSeconds }
+      }
+      if (answer.status !== 200) return refusedBy(answer, deps.clock)
+      return { is: 'document', lines: answer.lines(), etag: answer.headers.etag, pollSeconds }
+    },
+    async report(report, signal) {
+      const answer = await call({
+        method: 'POST',
+        path: '/v1/agent/report',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(report),
+        timeoutMs: CALL_TIMEOUT_MS,
+        ...(signal === undefined ? {} : { signal }),
+      })
+      if ('is' in answer) return answer
+      if (answer.status < 200 || answer.status > 299) return refusedBy(answer, deps.clock)
+      answer.discard()
+      return { is: 'taken' }
+    },
+    close: () => deps.http.close(),
+  }
+}
+
+type TokenSource = {
+  get(signal: AbortSignal | undefined): Promise<string | Refused>
+  drop(): void
+}
+
+function createTokenSource(deps: {
+  readonly http: HttpClient
+  readonly clock: Clock
+  readonly identity: EnrolAnswer
+  readonly key: HostKey
+}): TokenSource {
+  const { http, clock, identity, key } = deps
+  let token: { text: string; freshUntilMs: number } | undefined
+  /** Server's wall clock minus ours. */
+  let skewMs = 0
+
+  const buy = async (signal: AbortSignal | undefined): Promise<HttpAnswer> =>
+    http.request({
+      method: 'POST',
+      path: '/v1/agent/token',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify({
+        grant_type: 'client_credentials',
+        client_assertion_type: JWT_BEARER,
+        client_assertion: await assertion(identity, key, clock.wallMs() + skewMs),
+      }),
+      timeoutMs: CALL_TIMEOUT_MS,
+      ...(signal === undefined ? {} : { signal }),
+    })
+
+  return {
+    drop: () => {
+      token = undefined
+    },
+    async get(signal) {
+      if (token !== undefined && clock.monotonicMs() < token.freshUntilMs) return token.text
+      let answer = await buy(signal)
+      if (answer.status === 400 || answer.status === 401) {
+        const serverMs = Date.parse(answer.headers.date ?? '')
+        const off = serverMs - clock.wallMs()
+        if (Number.isFinite(off) && Math.abs(off - skewMs) > SKEW_TOLERATED_MS) {
+          skewMs = off
+          answer.discard()
+          answer = await buy(signal)
+        }
+      }
+      if (answer.status !== 200) return refusedBy(answer, clock)
+      const parsed = tokenAnswerSchema.safeParse(await jsonOf(answer))
+      if (!parsed.success) throw new WireError('the token answer cannot be read')
+      const lifeMs = parsed.data.expires_in * 1_000 * TOKEN_LIFE_SHARE
+      token = { text: parsed.data.access_token, freshUntilMs: clock.monotonicMs() + lifeMs }
+      return token.text
+    },
+  }
+}
+
+async function assertion(identity: EnrolAnswer, key: HostKey, wallMs: number): Promise<string> {
+  const seconds = Math.floor(wallMs / 1_000)
+  const kid = await calculateJwkThumbprint(publicPart(key))
+  return new SignJWT({})
+    .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'JWT' })
+    .setIssuer(identity.hostId)
+    .setSubject(identity.hostId)
+    .setAudience(identity.audience)
+    .setJti(randomUUID())
+    .setIssuedAt(seconds)
+    .setExpirationTime(seconds + ASSERTION_LIFE_SECONDS)
+    .sign(await importJWK(key, 'EdDSA'))
+}
+
+async function refusedBy(answer: HttpAnswer, clock: Clock): Promise<Refused> {
+  const body = await answer.text()
+  return {
+    is: 'refused',
+    status: answer.status,
+    code: problemCode(body),
+    detail: problemText(answer.status, body),
+    retryAfterMs: retryAfterMs(answer.headers['retry-after'], clock.wallMs()),
+  }
+}
+
+/** 0 = come back at once (long poll); an unreadable or absent header counts as 0, the loop has a floor of its own. */
+function pollSecondsOf(answer: HttpAnswer): number {
+  const header = answer.headers[POLL_SECONDS_HEADER]
+  const seconds = typeof header === 'string' ? Number(header) : 0
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 3_600) : 0
+}

@@ -1,0 +1,162 @@
+/**
+ * HTTP over node:http and node:https: fetch would cost 20 to 30 MB of memory. One keep-alive connection pool;
+ * every call has a deadline for its headers, for silence within its body, and limits for its size.
+ */
+import {
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+
+export const LINE_BYTES_MAX = 16 * 1024 * 1024
+export const BODY_BYTES_MAX = 256 * 1024 * 1024
+const TEXT_BYTES_MAX = 1024 * 1024
+const BODY_SILENCE_MS = 15_000
+
+export type HttpRequest = {
+  readonly method: 'GET' | 'POST'
+  /** Below the base URL, with query. */
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** Until the headers of the answer are here. */
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal
+}
+
+export type HttpAnswer = {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** The body by lines, as it arrives; throws WireError beyond the limits or when it breaks off. */
+  lines(): AsyncIterable<string>
+  /** The whole of a small body. */
+  text(): Promise<string>
+  /** Drops the body, so that the connection can be used again. */
+  discard(): void
+}
+
+export type HttpClient = {
+  request(request: HttpRequest): Promise<HttpAnswer>
+  close(): void
+}
+
+/** The server did not answer, or not properly: nothing may be concluded from it. */
+export class WireError extends Error {
+  override readonly name = 'WireError'
+}
+
+export function createHttpClient(baseUrl: URL): HttpClient {
+  const options = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2 }
+  const isTls = baseUrl.protocol === 'https:'
+  const agent = isTls ? new HttpsAgent(options) : new HttpAgent(options)
+  const send = isTls ? httpsRequest : httpRequest
+  const basePath = baseUrl.pathname.replace(/\/$/, '')
+  return {
+    request: (request) =>
+      new Promise((resolve, reject) => {
+        const fail = (cause: unknown): void => {
+          reject(new WireError(`${request.method} ${request.path}: ${textOf(cause)}`, { cause }))
+        }
+        const outgoing = send(
+          new URL(`${basePath}${request.path}`, baseUrl),
+          {
+            method: request.method,
+            agent,
+            headers: {
+              ...request.headers,
+              ...(request.body === undefined
+                ? {}
+                : { 'content-length': Buffer.byteLength(request.body) }),
+            },
+            ...(request.signal === undefined ? {} : { signal: request.signal }),
+          },
+          (incoming) => {
+            clearTimeout(timer)
+            resolve(answerOf(incoming))
+          },
+        )
+        const timer = setTimeout(() => {
+          outgoing.destroy(new Error(`no answer within ${request.timeoutMs} ms`))
+        }, request.timeoutMs)
+        outgoing.on('error', (error) => {
+          clearTimeout(timer)
+          fail(error)
+        })
+        outgoing.end(request.body)
+      }),
+    close: () => agent.destroy(),
+  }
+}
+
+/** A small JSON body; throws WireError when it is none. */
+export async function jsonOf(answer: HttpAnswer): Promise<unknown> {
+  const text = await answer.text()
+  try {
+    const value: unknown = JSON.parse(text)
+    return value
+  } catch (cause) {
+    throw new WireError('the answer is not JSON: is this the control plane?', { cause })
+  }
+}
+
+function answerOf(incoming: IncomingMessage): HttpAnswer {
+  incoming.setTimeout(BODY_SILENCE_MS, () => {
+    incoming.destroy(new Error(`body silent for ${BODY_SILENCE_MS} ms`))
+  })
+  return {
+    status: incoming.statusCode ?? 0,
+    headers: incoming.headers,
+    lines: () => linesOf(incoming),
+    async text() {
+      let text = ''
+      for await (const chunk of chunksOf(incoming, TEXT_BYTES_MAX)) text += chunk.toString('utf8')
+      return text
+    },
+    discard: () => {
+      incoming.on('error', () => undefined)
+      incoming.resume()
+    },
+  }
+}
+
+async function* linesOf(incoming: IncomingMessage): AsyncGenerator<string> {
+  let parts: Buffer[] = []
+  let size = 0
+  for await (const chunk of chunksOf(incoming, BODY_BYTES_MAX)) {
+    let start = 0
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+      parts.push(chunk.subarray(start, end))
+      yield Buffer.concat(parts).toString('utf8')
+      parts = []
+      size = 0
+      start = end + 1
+    }
+    if (start === chunk.length) continue
+    parts.push(chunk.subarray(start))
+    size += chunk.length - start
+    if (size > LINE_BYTES_MAX) throw new WireError(`a line is longer than ${LINE_BYTES_MAX} bytes`)
+  }
+  if (parts.length > 0) yield Buffer.concat(parts).toString('utf8')
+}
+
+async function* chunksOf(incoming: IncomingMessage, bytesMax: number): AsyncGenerator<Buffer> {
+  let total = 0
+  try {
+    for await (const chunk of incoming) {
+      const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk))
+      total += bytes.length
+      if (total > bytesMax) throw new Error(`the body is longer than ${bytesMax} bytes`)
+      yield bytes
+    }
+  } catch (cause) {
+    throw new WireError(`answer broke off: ${textOf(cause)}`, { cause })
+  }
+}
+
+function textOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+  return cause.message === '' ? code : cause.message
+}

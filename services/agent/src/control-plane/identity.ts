@@ -1,0 +1,90 @@
+/**
+ * Who this host is: its key pair, made here and never sent anywhere, and what enrolment gave it.
+ * The private key is written before it is used, so that an enrolment whose answer was lost can be repeated
+ * with the same key.
+ */
+import { generateKeyPairSync } from 'node:crypto'
+import {
+  canonicalJson,
+  enrolAnswerSchema,
+  publicKeySchema,
+  type EnrolAnswer,
+  type PublicKey,
+} from '@lvs-fleet/contract'
+import { importJWK, type CryptoKey } from 'jose'
+import { z } from 'zod'
+import { saveAtomically, sha256Hex } from '../disk/sealed.ts'
+import { AgentError, type Disk } from '../ports.ts'
+import type { Trust } from '../state/verify.ts'
+
+const KEY_FILE = 'key.json'
+const IDENTITY_FILE = 'identity.json'
+
+const privateKeySchema = publicKeySchema.extend({ d: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
+export type HostKey = z.infer<typeof privateKeySchema>
+
+const identitySchema = enrolAnswerSchema.extend({
+  /** SHA-256 of the rest: a flipped bit must not become another host id or another trusted key. */
+  check: z.string(),
+})
+
+/** The host's key pair from disk; made when there is none. */
+export async function loadOrMakeKey(disk: Disk): Promise<HostKey> {
+  const found = await loadKey(disk)
+  if (found !== undefined) return found
+  const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
+  const key = privateKeySchema.parse(jwk)
+  await saveAtomically(disk, KEY_FILE, `${JSON.stringify(key)}\n`)
+  return key
+}
+
+export async function loadKey(disk: Disk): Promise<HostKey | undefined> {
+  const text = await disk.read(KEY_FILE)
+  if (text === undefined) return undefined
+  const parsed = privateKeySchema.safeParse(parseJson(text))
+  if (parsed.success) return parsed.data
+  throw new AgentError(`${KEY_FILE} is damaged: restore it, or remove it and enrol this host again`)
+}
+
+export function publicPart({ kty, crv, x }: HostKey): PublicKey {
+  return { kty, crv, x }
+}
+
+/** What enrolment gave; undefined before enrolment. */
+export async function loadIdentity(disk: Disk): Promise<EnrolAnswer | undefined> {
+  const text = await disk.read(IDENTITY_FILE)
+  if (text === undefined) return undefined
+  const parsed = identitySchema.safeParse(parseJson(text))
+  if (parsed.success) {
+    const { check, ...identity } = parsed.data
+    if (check === sha256Hex(canonicalJson(identity))) return identity
+  }
+  throw new AgentError(
+    `${IDENTITY_FILE} is damaged: restore it, or remove it and enrol this host again`,
+  )
+}
+
+export async function saveIdentity(disk: Disk, identity: EnrolAnswer): Promise<void> {
+  const check = sha256Hex(canonicalJson(identity))
+  await saveAtomically(disk, IDENTITY_FILE, `${JSON.stringify({ ...identity, check }, null, 2)}\n`)
+}
+
+/** Whose signed states this host takes. */
+export async function trustOf(identity: EnrolAnswer): Promise<Trust> {
+  const controllerKeys: CryptoKey[] = []
+  for (const key of identity.controllerKeys) {
+    const imported = await importJWK(key, 'EdDSA')
+    if (imported instanceof Uint8Array) throw new AgentError('a controller key is not a public key')
+    controllerKeys.push(imported)
+  }
+  return { controllerKeys, hostId: identity.hostId }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text)
+    return value
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Brings published states to the agent for as long as it runs. Errors change nothing in the kernel: they only
+ * make the next try later, with full jitter. What was refused for good is not fetched again until it changes.
+ */
+import type { Rejection } from '@lvs-fleet/contract'
+import type { Offer, OfferOptions } from '../agent.ts'
+import type { Clock, Log, Random } from '../ports.ts'
+import type { Version } from '../state/candidate.ts'
+import { backoffMs } from './backoff.ts'
+import type { ControlPlane } from './client.ts'
+
+const WAIT_SECONDS = 50
+/** Between two polls, whatever the server says: a broken one must not make a hot loop. */
+const SPACING_MIN_MS = 250
+const NOT_PUBLISHED_MS = 3_000
+/** A held state may be allowed without a new generation: look at it again this often. */
+const HELD_REFETCH_MS = 60_000
+/** Once an hour the whole document is fetched and verified, so that the way out of a disaster is always used. */
+const FULL_REFETCH_MS = 3_600_000
+
+export type Receiver = {
+  readonly version: Version | null
+  readonly rejection: Rejection | null
+  offer(lines: AsyncIterable<string>, options: OfferOptions): Promise<Offer>
+  reject(rejection: Rejection): Offer
+}
+
+export type PollerDeps = {
+  readonly controlPlane: Pick<ControlPlane, 'poll'>
+  readonly agent: Receiver
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Hears each answer, so that a report can follow. */
+  onOffer(offer: Offer): void
+}
+
+export type Poller = {
+  /** One poll; gives how long to wait before the next. */
+  once(waitSeconds: number, signal?: AbortSignal): Promise<number>
+  run(signal: AbortSignal): Promise<void>
+}
+
+export function createPoller(deps: PollerDeps): Poller {
+  const { controlPlane, agent, clock, random, log } = deps
+  let etag: string | undefined
+  let failures = 0
+  let isUnpublished = false
+  let fullAtMs = clock.monotonicMs() + FULL_REFETCH_MS
+  let heldAtMs = 0
+
+  const fetchAndOffer = async (
+    waitSeconds: number,
+    whole: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<{ offer: Offer | undefined; waitMs: number }> => {
+    const answer = await controlPlane.poll({
+      waitSeconds: whole ? 0 : waitSeconds,
+      have: whole ? null : agent.version,
+      etag: whole ? undefined : etag,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    if (answer.is === 'refused') {
+      if (answer.code === 'not-published') {
+        // Enrolled, but nothing is meant for this host yet: no fault, so no backing off to half a minute.
+        if (!isUnpublished) log('info', 'nothing is published for this host yet')
+        isUnpublished = true
+        failures = 0
+        return { offer: undefined, waitMs: NOT_PUBLISHED_MS * (0.5 + random()) }
+      }
+      failures++
+      log('warn', 'control plane refused the poll', { detail: answer.detail, failures })
+      return { offer: undefined, waitMs: backoffMs(failures, random, answer.retryAfterMs) }
+    }
+    isUnpublished = false
+    if (answer.is === 'unchanged') {
+      failures = 0
+      return { offer: undefined, waitMs: spacing(answer.pollSeconds) }
+    }
+    const offer = await agent.offer(answer.lines, { source: 'control-plane' })
+    if (offer.is !== 'incomplete') etag = answer.etag
+    if (offer.is !== 'rejected') failures = 0
+    return { offer, waitMs: spacing(answer.pollSeconds) }
+  }
+
+  /** Interval polls are spread by a tenth, so that a fleet that started together drifts apart. */
+  const spacing = (pollSeconds: number): number =>
+    Math.max(SPACING_MIN_MS, pollSeconds * 1_000 * (0.9 + 0.2 * random()))
+
+  const isWholeDue = (): boolean => {
+    const now = clock.monotonicMs()
+    if (now >= fullAtMs) {
+      fullAtMs = now + FULL_REFETCH_MS
+      return true
+    }
+    if (agent.rejection?.code !== 'shrink-held' || now < heldAtMs) return false
+    heldAtMs = now + HELD_REFETCH_MS
+    return true
+  }
+
+  const once = async (waitSeconds: number, signal?: AbortSignal): Promise<number> => {
+    let { offer, waitMs } = await fetchAndOffer(waitSeconds, isWholeDue(), signal)
+    if (offer?.is === 'incomplete') {
+      const again = await fetchAndOffer(0, true, signal)
+      waitMs = again.waitMs
+      offer = again.offer?.is === 'incomplete' ? agent.reject(again.offer.rejection) : again.offer
+    }
+    if (offer === undefined) return waitMs
+    if (offer.is === 'rejected') {
+      failures++
+      waitMs = Math.max(waitMs, backoffMs(failures, random))
+      log('error', 'state rejected', { ...offer.rejection })
+    }
+    deps.onOffer(offer)
+    return waitMs
+  }
+
+  return {
+    once,
+    async run(signal) {
+      while (!signal.aborted) {
+        let waitMs: number
+        try {
+          waitMs = await once(WAIT_SECONDS, signal)
+        } catch (error) {
+          if (signal.aborted) return
+          failures++
+          waitMs = backoffMs(failures, random)
+          log('warn', 'poll failed', { error: String(error), failures })
+        }
+        await clock.sleep(waitMs, signal)
+      }
+    },
+  }
+}

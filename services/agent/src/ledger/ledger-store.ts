@@ -1,0 +1,105 @@
+/**
+ * The ledger on disk: two sealed files written alternately, the higher sequence number counts.
+ * Written ahead: ownership is on disk before the kernel is told to create, so no crash leaves an orphan.
+ * Nothing is written while nothing changed.
+ */
+import { addressStateSchema, clampStateSchema, deviceStateSchema } from '@lvs-fleet/contract'
+import { z } from 'zod'
+import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
+import type { Disk } from '../ports.ts'
+import { emptyLedger, type Ledger } from './ledger.ts'
+
+const FILES = ['ledger-a', 'ledger-b'] as const
+
+const deadlineSchema = z.number()
+const ledgerFileSchema = z.object({
+  sequence: z.int().min(1),
+  scope: z.string(),
+  lingerSeconds: z.int().min(0),
+  services: z.array(z.tuple([z.string(), z.int()])),
+  drains: z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))])),
+  devices: z.array(deviceStateSchema),
+  addresses: z.array(z.tuple([z.string(), addressStateSchema])),
+  sysctls: z.array(z.object({ key: z.string(), previous: z.string(), value: z.string() })),
+  clamps: z.array(clampStateSchema),
+  lingers: z.array(z.tuple([z.string(), deadlineSchema])),
+})
+type LedgerFile = z.infer<typeof ledgerFileSchema>
+
+export type LedgerBook = {
+  readonly ledger: Ledger
+  /** Says that the ledger differs from what is on disk. */
+  touch(): void
+  /** Writes when touched. */
+  save(): Promise<void>
+  /** What was found broken at opening. */
+  readonly alarms: readonly string[]
+}
+
+/** Opens the ledger of `scope`; one of another boot or namespace owns nothing. */
+export async function openLedger(disk: Disk, scope: string): Promise<LedgerBook> {
+  const alarms: string[] = []
+  const found: { file: (typeof FILES)[number]; content: LedgerFile }[] = []
+  for (const file of FILES) {
+    const sealed = unseal(await disk.read(file))
+    if (sealed.is === 'missing') continue
+    const parsed = sealed.is === 'whole' ? parseLedger(sealed.text) : undefined
+    if (parsed === undefined) alarms.push(`${file} is corrupt`)
+    else found.push({ file, content: parsed })
+  }
+  found.sort((a, b) => b.content.sequence - a.content.sequence)
+  const newest = found[0]
+  const ledger = newest?.content.scope === scope ? fromFile(newest.content) : emptyLedger(scope)
+  let sequence = newest?.content.sequence ?? 0
+  let last = newest?.file
+  let touched = false
+  return {
+    ledger,
+    alarms,
+    touch: () => {
+      touched = true
+    },
+    async save() {
+      if (!touched) return
+      const file = last === 'ledger-a' ? 'ledger-b' : 'ledger-a'
+      await saveAtomically(disk, file, seal(JSON.stringify(toFile(ledger, sequence + 1))))
+      sequence++
+      last = file
+      touched = false
+    },
+  }
+}
+
+function parseLedger(text: string): LedgerFile | undefined {
+  const parsed = ledgerFileSchema.safeParse(JSON.parse(text))
+  return parsed.success ? parsed.data : undefined
+}
+
+function fromFile(file: LedgerFile): Ledger {
+  return {
+    scope: file.scope,
+    lingerSeconds: file.lingerSeconds,
+    services: new Map(file.services),
+    drains: new Map(file.drains.map(([key, entries]) => [key, new Map(entries)])),
+    devices: new Map(file.devices.map((device) => [device.name, device])),
+    addresses: new Map(file.addresses),
+    sysctls: new Map(file.sysctls.map((sysctl) => [sysctl.key, sysctl])),
+    clamps: new Map(file.clamps.map((clamp) => [clamp.address, clamp])),
+    lingers: new Map(file.lingers),
+  }
+}
+
+function toFile(ledger: Ledger, sequence: number): LedgerFile {
+  return {
+    sequence,
+    scope: ledger.scope,
+    lingerSeconds: ledger.lingerSeconds,
+    services: [...ledger.services],
+    drains: [...ledger.drains].map(([key, entries]) => [key, [...entries]]),
+    devices: [...ledger.devices.values()],
+    addresses: [...ledger.addresses],
+    sysctls: [...ledger.sysctls.values()],
+    clamps: [...ledger.clamps.values()],
+    lingers: [...ledger.lingers],
+  }
+}

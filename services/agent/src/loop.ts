@@ -1,0 +1,188 @@
+/**
+ * When the agent does what. Kernel rounds, polling and reporting run apart, so that a control plane that
+ * hangs never delays a repair. A stop leaves the kernel as it is.
+ */
+import type { Agent } from './agent.ts'
+import type { ControlPlane } from './control-plane/client.ts'
+import { createPoller } from './control-plane/poll-loop.ts'
+import type { Reporter } from './control-plane/reporter.ts'
+import { backoffMs } from './control-plane/backoff.ts'
+import type { Kernel } from './kernel/kernel.ts'
+import type { Clock, Log, Random } from './ports.ts'
+import type { RoundResult } from './reconcile/world.ts'
+import { HARMLESS_AFTER_MS } from './state/boot-counter.ts'
+import type { StatusFile } from './status-file.ts'
+
+/** The one line that is written even when there was nothing to do. */
+export const STATE_APPLIED = 'state applied'
+
+const VERIFY_MIN_MS = 2_000
+const VERIFY_MAX_MS = 10_000
+/** A verify round may take a twentieth of the time, the kernel's share included. */
+const VERIFY_COST_FACTOR = 20
+const DRAIN_MS = 1_000
+/** Between two looks at the network after it told us of changes. */
+const NETWORK_SPACING_MS = 250
+
+export type LoopDeps = {
+  readonly agent: Agent
+  readonly kernel: Pick<Kernel, 'onNetworkChange'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly status: StatusFile
+  /** Absent when the host is not enrolled: it runs on what it has. */
+  readonly controlPlane?: { readonly client: ControlPlane; readonly reporter: Reporter }
+}
+
+/** Runs until `signal` aborts. */
+export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void> {
+  const reports = createNudge()
+  const work = [rounds(deps, reports.nudge, signal)]
+  if (deps.controlPlane !== undefined) {
+    const { client, reporter } = deps.controlPlane
+    const poller = createPoller({
+      ...deps,
+      controlPlane: client,
+      onOffer: (offer) => {
+        if (offer.is === 'applied') logRound(deps.log, STATE_APPLIED, offer.round, deps.agent)
+        reports.nudge()
+      },
+    })
+    work.push(poller.run(signal), reportLoop(deps, reporter, reports, signal))
+  }
+  await Promise.all(work)
+}
+
+async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal): Promise<void> {
+  const { agent, kernel, clock, log, status } = deps
+  const network = createNudge()
+  const unsubscribe = kernel.onNetworkChange(network.nudge)
+  const startedMs = clock.monotonicMs()
+  let isHarmless = false
+  let verifyAtMs = startedMs + VERIFY_MIN_MS
+  let networkAtMs = startedMs
+  const look = async (): Promise<void> => {
+    const now = clock.monotonicMs()
+    if (!isHarmless && now - startedMs >= HARMLESS_AFTER_MS) {
+      isHarmless = true
+      await agent.markHarmless()
+    }
+    const resumed = await agent.resume()
+    if (resumed?.is === 'applied') logRound(log, STATE_APPLIED, resumed.round, agent)
+    if (agent.hasDrains) logRound(log, 'drain', await agent.drainRound(), agent)
+    if (now >= verifyAtMs) {
+      logVerify(log, await agent.verifyRound(), agent)
+      const doneMs = clock.monotonicMs()
+      const costMs = doneMs - now
+      verifyAtMs =
+        doneMs + Math.min(VERIFY_MAX_MS, Math.max(VERIFY_MIN_MS, costMs * VERIFY_COST_FACTOR))
+    } else if (now >= networkAtMs && network.take()) {
+      logVerify(log, await agent.networkRound(), agent)
+      networkAtMs = clock.monotonicMs() + NETWORK_SPACING_MS
+    }
+  }
+  try {
+    while (!signal.aborted) {
+      try {
+        await look()
+        await status.save(agent.snapshot())
+      } catch (error) {
+        // A full disk, or a bug in one round: the kernel stays as it is, and the next round tries again.
+        log('error', 'round failed', {
+          error: error instanceof Error ? error.stack : String(error),
+        })
+        verifyAtMs = clock.monotonicMs() + VERIFY_MIN_MS
+        await clock.sleep(DRAIN_MS, signal)
+      }
+      changed()
+      const waitMs = Math.min(DRAIN_MS, Math.max(verifyAtMs - clock.monotonicMs(), 0))
+      const quietMs = networkAtMs - clock.monotonicMs()
+      if (quietMs > 0) await clock.sleep(Math.min(quietMs, waitMs), signal)
+      else await network.wait(waitMs, clock, signal)
+    }
+  } finally {
+    unsubscribe()
+  }
+}
+
+async function reportLoop(
+  deps: LoopDeps,
+  reporter: Reporter,
+  reports: Nudge,
+  signal: AbortSignal,
+): Promise<void> {
+  let failures = 0
+  while (!signal.aborted) {
+    reports.take()
+    try {
+      failures = (await reporter.send(deps.agent.snapshot(), signal)) ? 0 : failures + 1
+    } catch (error) {
+      if (signal.aborted) return
+      failures++
+      if (failures === 1) deps.log('warn', 'report not delivered', { error: String(error) })
+    }
+    if (failures > 0) await deps.clock.sleep(backoffMs(failures, deps.random), signal)
+    else await reports.wait(60_000, deps.clock, signal)
+  }
+}
+
+/** One line a round, and only when it did something; with what failed, as far as a line holds it. */
+export function logRound(
+  log: Log,
+  what: string,
+  round: RoundResult,
+  agent: Pick<Agent, 'version' | 'snapshot'>,
+): void {
+  if (round.ops === 0 && round.failed === 0 && what !== STATE_APPLIED) return
+  const { epoch, generation } = agent.version ?? { epoch: 0, generation: 0 }
+  const failures = round.failed === 0 ? [] : agent.snapshot().failedOps.slice(0, 3)
+  log(round.failed > 0 ? 'warn' : 'info', what, {
+    epoch,
+    generation,
+    ...round,
+    ...(failures.length === 0
+      ? {}
+      : { first: failures.map((f) => `${f.op}: ${f.code}: ${f.message}`) }),
+  })
+}
+
+function logVerify(log: Log, round: RoundResult, agent: Agent): void {
+  logRound(log, round.drift > 0 ? 'drift repaired' : 'failed ops tried again', round, agent)
+}
+
+type Nudge = {
+  readonly nudge: () => void
+  /** True once after one or more nudges. */
+  take(): boolean
+  /** Until the next nudge, `ms`, or the abort. */
+  wait(ms: number, clock: Clock, signal: AbortSignal): Promise<void>
+}
+
+function createNudge(): Nudge {
+  let nudged = false
+  let wake: (() => void) | undefined
+  return {
+    nudge: () => {
+      nudged = true
+      wake?.()
+    },
+    take: () => {
+      const was = nudged
+      nudged = false
+      return was
+    },
+    async wait(ms, clock, signal) {
+      if (nudged) return
+      // Not AbortSignal.any: one of those per second, all hanging on one signal, is what leaks are made of.
+      const stop = new AbortController()
+      const end = (): void => stop.abort()
+      if (signal.aborted) end()
+      signal.addEventListener('abort', end, { once: true })
+      wake = end
+      await clock.sleep(ms, stop.signal)
+      signal.removeEventListener('abort', end)
+      wake = undefined
+    },
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Plans one virtual service: what is wanted, what stands, what is ours → edits, then removals.
+ * Pure. Whatever leaves is drained: weight 0 first, removed when idle or at its deadline; what comes
+ * back is an ordinary edit again. A service that stands and is not ours is left alone unless adopted.
+ */
+import {
+  createService,
+  describeOp,
+  destinationConfig,
+  destinationKey,
+  diffService,
+  serviceConfig,
+  serviceKey,
+  type FailedOp,
+  type Op,
+  type ServiceState,
+} from '@lvs-fleet/contract'
+import type { ObservedDestination, ObservedService } from '../kernel/kernel.ts'
+
+/** A virtual service as the kernel holds it, with its destinations. */
+export type StandingService = ObservedService & {
+  readonly destinations: readonly ObservedDestination[]
+}
+
+export type ServiceContext = {
+  readonly owned: boolean
+  /** Take over what is wanted and stands, though not ours. */
+  readonly adopt: boolean
+  readonly nowMs: number
+  /** Of the state that last had what leaves now. */
+  readonly drainSeconds: number
+  /** Drains that run already: destination key → deadline. */
+  readonly drains: ReadonlyMap<string, number>
+}
+
+export type ServicePlan = {
+  /** In an order in which every prefix leaves a usable destination, where before and after have one. */
+  readonly edits: readonly Op[]
+  /** Only when every edit worked: weight 0 for what leaves, then removals. */
+  readonly removals: readonly Op[]
+  /** Drains that run after this plan. */
+  readonly drains: ReadonlyMap<string, number>
+  /** Ownership before the plan is carried out. */
+  readonly owned: boolean
+  readonly conflict: FailedOp | null
+}
+
+const NO_DRAINS: ReadonlyMap<string, number> = new Map()
+
+export function planService(
+  desired: ServiceState | undefined,
+  observed: StandingService | undefined,
+  context: ServiceContext,
+): ServicePlan {
+  if (observed === undefined) {
+    const edits = desired === undefined ? [] : createService(desired)
+    return nothingElse({ edits, owned: desired !== undefined })
+  }
+  if (!context.owned) {
+    if (desired === undefined) return nothingElse({})
+    if (!context.adopt) return nothingElse({ conflict: conflictOf(desired) })
+  }
+  if (desired === undefined) return planDeparture(observed, context)
+  return planStanding(desired, observed, context)
+}
+
+/** The service stands, is wanted and ours (or to be taken over). */
+function planStanding(
+  desired: ServiceState,
+  observed: StandingService,
+  context: ServiceContext,
+): ServicePlan {
+  const diff = diffService(desired, observed)
+  if (diff.edits.length === 0 && diff.removals.length === 0) return nothingElse({ owned: true })
+  const leaving = diff.removals.length === 0 ? [] : notIn(desired, observed.destinations)
+  const { removals, drains } = planDrains(desired, leaving, context)
+  return { edits: raiseBeforeLower(diff.edits), removals, drains, owned: true, conflict: null }
+}
+
+/** The service left the state: drain all it has, and remove it with the last. */
+function planDeparture(observed: StandingService, context: ServiceContext): ServicePlan {
+  const { removals, drains } = planDrains(observed, observed.destinations, context)
+  if (drains.size === 0) removals.push({ kind: 'service.remove', service: refOf(observed) })
+  return { edits: [], removals, drains, owned: true, conflict: null }
+}
+
+/** Weight 0 for each destination that leaves and may still have connections, removal for the others. */
+function planDrains(
+  service: ServiceState | StandingService,
+  leaving: readonly ObservedDestination[],
+  context: ServiceContext,
+): { removals: Op[]; drains: ReadonlyMap<string, number> } {
+  if (leaving.length === 0) return { removals: [], drains: NO_DRAINS }
+  const quiesces: Op[] = []
+  const removals: Op[] = []
+  const drains = new Map<string, number>()
+  for (const destination of leaving) {
+    const key = destinationKey(destination)
+    const deadline = context.drains.get(key) ?? context.nowMs + context.drainSeconds * 1_000
+    const quiet = destination.weight === 0 && isIdle(service.protocol, destination)
+    if (quiet || deadline <= context.nowMs) {
+      removals.push({
+        kind: 'destination.remove',
+        service: refOf(service),
+        destination: endOf(destination),
+      })
+      continue
+    }
+    drains.set(key, deadline)
+    if (destination.weight !== 0) {
+      const from = destinationConfig(destination)
+      const to = { ...from, weight: 0 }
+      quiesces.push({
+        kind: 'destination.update',
+        service: refOf(service),
+        destination: endOf(destination),
+        from,
+        to,
+      })
+    }
+  }
+  return { removals: [...quiesces, ...removals], drains }
+}
+
+/** UDP has no active count: idle only when the kernel has forgotten its clients too. */
+function isIdle(protocol: ServiceState['protocol'], destination: ObservedDestination): boolean {
+  if (destination.activeConnections > 0) return false
+  return protocol === 'tcp' || destination.inactiveConnections === 0
+}
+
+/**
+ * Service, new destinations, edits that keep or raise a destination above 0, and only then those to weight 0:
+ * a swap of two weights never passes through "nobody answers".
+ */
+function raiseBeforeLower(edits: readonly Op[]): readonly Op[] {
+  const quiesces = (op: Op): boolean =>
+    op.kind === 'destination.update' && op.to.weight === 0 && op.from.weight !== 0
+  if (!edits.some(quiesces)) return edits
+  return [...edits.filter((op) => !quiesces(op)), ...edits.filter(quiesces)]
+}
+
+function notIn(
+  desired: ServiceState,
+  destinations: readonly ObservedDestination[],
+): ObservedDestination[] {
+  const wanted = new Set(desired.destinations.map(destinationKey))
+  return destinations.filter((destination) => !wanted.has(destinationKey(destination)))
+}
+
+function conflictOf(desired: ServiceState): FailedOp {
+  const op = describeOp({ kind: 'service.create', service: desired, to: serviceConfig(desired) })
+  return {
+    op,
+    code: 'conflict',
+    message: conflictMessage(`virtual service ${serviceKey(desired)}`),
+  }
+}
+
+/** What to do about an object that is in the way. */
+export function conflictMessage(object: string): string {
+  return `${object} stands in the kernel and was not made by this agent: set adopt: true on the director to take it over, or remove it by hand`
+}
+
+function nothingElse(plan: Partial<ServicePlan>): ServicePlan {
+  return { edits: [], removals: [], drains: NO_DRAINS, owned: false, conflict: null, ...plan }
+}
+
+/** Only the key, so that ops of one service do not drag its whole state into logs and outcomes. */
+function refOf(
+  service: Pick<ServiceState, 'protocol' | 'address' | 'port'>,
+): Pick<ServiceState, 'protocol' | 'address' | 'port'> {
+  return { protocol: service.protocol, address: service.address, port: service.port }
+}
+
+function endOf(destination: ObservedDestination): Pick<ObservedDestination, 'address' | 'port'> {
+  return { address: destination.address, port: destination.port }
+}

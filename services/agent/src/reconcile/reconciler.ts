@@ -1,0 +1,168 @@
+/**
+ * Which virtual services a round looks at. A new state: only those it changed. Verify: everything that a
+ * cheap dump shows missing or different, plus a rotating slice whose destinations are read, so that each
+ * destination is looked at in turn. Drains: those that drain. Nothing at all while no state is in force.
+ */
+import { sameServiceConfig, serviceKey, type FailedOp, type Op } from '@lvs-fleet/contract'
+import type { StateChange } from '../state/candidate.ts'
+import {
+  applyNetworkAdds,
+  NETWORK_GROUP,
+  planNetworkRound,
+  reconcileNetwork,
+  settleNetwork,
+} from './network.ts'
+import { planChunk, reconcileServices } from './services.ts'
+import { addRound, noRound, type Cause, type RoundResult, type World } from './world.ts'
+
+/** Services whose destinations one verify round reads beyond the suspects. */
+export const VERIFY_SLICE = 500
+/** Draining services that one round looks at. */
+const DRAIN_SLICE = 500
+
+export type Reconciler = {
+  /** Notes what a state change touches; `work` then does it. */
+  touch(change: StateChange): void
+  /** Everything, from a fresh dump: after a start or a kernel that answered nothing. */
+  touchAll(): void
+  readonly isSettled: boolean
+  work(cause: Cause): Promise<RoundResult>
+  /** What `work` would do; changes nothing. */
+  plan(): Promise<{ ops: Op[]; conflicts: FailedOp[] }>
+  verify(): Promise<RoundResult>
+  verifyNetwork(): Promise<RoundResult>
+  drain(): Promise<RoundResult>
+}
+
+export function createReconciler(world: World): Reconciler {
+  const pending = new Set<string>()
+  let networkPending = false
+  let dumpPending = true
+  let slice: Iterator<string> = [].values()
+  let drainSlice: Iterator<string> = [].values()
+
+  const dump = async (): Promise<void> => {
+    const { services } = await world.kernel.listServices()
+    world.standing.clear()
+    for (const service of services) world.standing.set(serviceKey(service), service)
+    dumpPending = false
+  }
+
+  const work = async (cause: Cause): Promise<RoundResult> => {
+    const total = noRound()
+    if (dumpPending) await dump()
+    const network = networkPending ? await planNetworkRound(world) : undefined
+    if (networkPending && network === undefined) world.troubles.drop(NETWORK_GROUP)
+    const added = network === undefined ? [] : await applyNetworkAdds(world, network)
+    const done = (keys: readonly string[]): void => {
+      for (const key of keys) pending.delete(key)
+    }
+    addRound(total, await reconcileServices(world, [...pending], cause, done))
+    if (network !== undefined) addRound(total, await settleNetwork(world, network, added, cause))
+    networkPending = false
+    return total
+  }
+
+  return {
+    get isSettled() {
+      return pending.size === 0 && !networkPending
+    },
+    touch(change) {
+      for (const key of change.services.keys()) pending.add(key)
+      if (!change.hostChanged) return
+      networkPending = true
+      // Adoption may have been allowed: what was in conflict deserves another look at once.
+      for (const key of world.inForce.services.keys()) {
+        if (!world.book.ledger.services.has(key)) pending.add(key)
+      }
+    },
+    touchAll() {
+      for (const key of world.inForce.services.keys()) pending.add(key)
+      for (const key of world.book.ledger.services.keys()) pending.add(key)
+      networkPending = true
+      dumpPending = true
+    },
+    work,
+    async plan() {
+      await dump()
+      const network = await planNetworkRound(world)
+      const services = (await planChunk(world, [...pending])).map((item) => item.plan)
+      const ops = [
+        ...(network?.plan.adds ?? []),
+        ...services.flatMap((plan) => plan.edits),
+        ...services.flatMap((plan) => plan.removals),
+        ...(network?.plan.removals ?? []),
+      ]
+      const conflicts = services.flatMap((plan) => (plan.conflict === null ? [] : [plan.conflict]))
+      return { ops, conflicts: [...(network?.plan.conflicts ?? []), ...conflicts] }
+    },
+    async verify() {
+      if (world.inForce.source === 'none') return noRound()
+      await dump()
+      const total = noRound()
+      const now = world.clock.monotonicMs()
+      if (!world.troubles.isWaiting(NETWORK_GROUP, now)) {
+        addRound(total, await reconcileNetwork(world, 'verify'))
+      }
+      const keys = suspects(world, now)
+      slice = takeInto(keys, slice, () => world.inForce.services.keys(), VERIFY_SLICE)
+      for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
+      addRound(total, await reconcileServices(world, [...keys], 'verify'))
+      return total
+    },
+    async verifyNetwork() {
+      if (world.inForce.source === 'none') return noRound()
+      if (world.troubles.isWaiting(NETWORK_GROUP, world.clock.monotonicMs())) return noRound()
+      return reconcileNetwork(world, 'verify')
+    },
+    async drain() {
+      const { drains } = world.book.ledger
+      if (world.inForce.source === 'none' || drains.size === 0) return noRound()
+      const keys = new Set<string>()
+      drainSlice = takeInto(keys, drainSlice, () => drains.keys(), DRAIN_SLICE)
+      const now = world.clock.monotonicMs()
+      for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
+      return reconcileServices(world, [...keys], 'drain')
+    },
+  }
+}
+
+/** What the dump shows missing, different or leaving, and failures whose time to be tried again has come. */
+function suspects(world: World, nowMs: number): Set<string> {
+  const keys = new Set<string>()
+  for (const [key, desired] of world.inForce.services) {
+    const standing = world.standing.get(key)
+    if (standing === undefined || !sameServiceConfig(desired, standing)) keys.add(key)
+    else if (!world.book.ledger.services.has(key)) keys.add(key)
+  }
+  for (const key of world.book.ledger.services.keys()) {
+    if (!world.inForce.services.has(key) && !world.book.ledger.drains.has(key)) keys.add(key)
+  }
+  for (const group of world.troubles.due(nowMs)) {
+    if (world.inForce.services.has(group) || world.book.ledger.services.has(group)) keys.add(group)
+  }
+  return keys
+}
+
+/** Takes up to `max` further keys, beginning anew when the round trip is over; at most one round trip. */
+function takeInto(
+  keys: Set<string>,
+  from: Iterator<string>,
+  again: () => Iterator<string>,
+  max: number,
+): Iterator<string> {
+  let iterator = from
+  let restarted = false
+  for (let taken = 0; taken < max; taken++) {
+    let next = iterator.next()
+    if (next.done === true) {
+      if (restarted) break
+      restarted = true
+      iterator = again()
+      next = iterator.next()
+      if (next.done === true) break
+    }
+    keys.add(next.value)
+  }
+  return iterator
+}

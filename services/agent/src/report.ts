@@ -1,0 +1,62 @@
+/** What the control plane and `status` hear: one snapshot of this agent, cut to what a report may carry. */
+import { REPORT_LIST_MAX, type Drain, type Rejection, type StatusReport } from '@lvs-fleet/contract'
+import type { World } from './reconcile/world.ts'
+import type { Version } from './state/candidate.ts'
+
+export type HostFacts = {
+  readonly bootId: string
+  readonly kernelVersion: string
+  readonly agentVersion: string
+}
+
+/** A report without its number, which is given when it is sent. */
+export type Snapshot = Omit<StatusReport, 'seq'>
+
+export function takeSnapshot(
+  world: World,
+  facts: HostFacts,
+  state: { readonly applied: Version | null; readonly rejected: Rejection | null },
+): Snapshot {
+  const failedOps = world.troubles.failedOps
+  const drains = listDrains(world)
+  return {
+    bootId: facts.bootId.slice(0, 64),
+    agentVersion: facts.agentVersion.slice(0, 40),
+    kernelVersion: facts.kernelVersion.slice(0, 120),
+    source: world.inForce.source,
+    applied: state.applied,
+    rejected: state.rejected,
+    counts: { services: world.inForce.services.size, destinations: world.inForce.destinationCount },
+    failedOps: failedOps.slice(0, REPORT_LIST_MAX),
+    failedOpCount: failedOps.length,
+    drift: [...world.repairs.list],
+    driftCount: world.repairs.count,
+    drains: drains.list,
+    drainCount: drains.count,
+  }
+}
+
+/** Equal for two snapshots that say the same; the seconds of a running drain say nothing new. */
+export function fingerprintOf(snapshot: Snapshot): string {
+  const drains = snapshot.drains.map(({ service, destination }) => `${service} ${destination}`)
+  return JSON.stringify({ ...snapshot, drains })
+}
+
+function listDrains(world: World): { list: Drain[]; count: number } {
+  const now = world.clock.monotonicMs()
+  const list: Drain[] = []
+  let count = 0
+  for (const [service, deadlines] of world.book.ledger.drains) {
+    count += deadlines.size
+    for (const [destination, deadline] of deadlines) {
+      if (list.length >= REPORT_LIST_MAX) break
+      list.push({
+        service,
+        destination,
+        remainingSeconds: Math.max(0, Math.ceil((deadline - now) / 1_000)),
+        connections: world.drainConnections.get(`${service} > ${destination}`) ?? 0,
+      })
+    }
+  }
+  return { list, count }
+}

@@ -1,0 +1,43 @@
+/** The newest snapshot on disk, for `status`: what this host does can be read without any control plane. */
+import { z } from 'zod'
+import { rejectionSchema, statusReportSchema } from '@lvs-fleet/contract'
+import { saveAtomically } from './disk/sealed.ts'
+import type { Clock, Disk } from './ports.ts'
+import { fingerprintOf, type Snapshot } from './report.ts'
+
+const FILE = 'status.json'
+/** While destinations drain, their remaining time is refreshed this often. */
+const DRAIN_REFRESH_MS = 10_000
+
+const statusSchema = z.object({
+  at: z.string(),
+  snapshot: statusReportSchema.omit({ seq: true }).extend({ rejected: rejectionSchema.nullable() }),
+})
+
+export type SavedStatus = { readonly at: string; readonly snapshot: Snapshot }
+
+export type StatusFile = { save(snapshot: Snapshot): Promise<void> }
+
+/** Writes when something changed. */
+export function createStatusFile(disk: Disk, clock: Clock): StatusFile {
+  let saved = ''
+  let savedAtMs = 0
+  return {
+    async save(snapshot) {
+      const fingerprint = fingerprintOf(snapshot)
+      const isOld = snapshot.drainCount > 0 && clock.monotonicMs() - savedAtMs >= DRAIN_REFRESH_MS
+      if (fingerprint === saved && !isOld) return
+      const at = new Date(clock.wallMs()).toISOString()
+      await saveAtomically(disk, FILE, `${JSON.stringify({ at, snapshot }, null, 2)}\n`)
+      saved = fingerprint
+      savedAtMs = clock.monotonicMs()
+    },
+  }
+}
+
+export async function loadStatus(disk: Disk): Promise<SavedStatus | undefined> {
+  const text = await disk.read(FILE)
+  if (text === undefined) return undefined
+  const parsed = statusSchema.safeParse(JSON.parse(text))
+  return parsed.success ? parsed.data : undefined
+}

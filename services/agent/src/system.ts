@@ -1,0 +1,49 @@
+/** The real ports: clocks, log lines on stderr, facts about this host. */
+import { readFile } from 'node:fs/promises'
+import { release } from 'node:os'
+import type { Clock, Log } from './ports.ts'
+import type { HostFacts } from './report.ts'
+
+export const AGENT_VERSION = '0.1.0'
+
+export const systemClock: Clock = {
+  wallMs: () => Date.now(),
+  // CLOCK_MONOTONIC on Linux: since boot, one value for all processes.
+  monotonicMs: () => Number(process.hrtime.bigint() / 1_000_000n),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted === true) return resolve()
+      const done = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      signal?.addEventListener('abort', done, { once: true })
+    }),
+}
+
+/** One line per entry: JSON for machines, or plain text. */
+export function createLog(format: 'json' | 'plain', write: (line: string) => void): Log {
+  return (level, message, fields = {}) => {
+    if (format === 'json') {
+      write(`${JSON.stringify({ at: new Date().toISOString(), level, message, ...fields })}\n`)
+      return
+    }
+    const rest = Object.entries(fields).map(
+      ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    )
+    write(`${level === 'info' ? '' : `${level}: `}${message}${rest.join('')}\n`)
+  }
+}
+
+export async function readHostFacts(): Promise<HostFacts> {
+  const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')
+  return { bootId: bootId.trim(), kernelVersion: release(), agentVersion: AGENT_VERSION }
+}
+
+/** Tells machines apart that were cloned from one image; evidence, not proof. */
+export async function readMachineId(): Promise<string> {
+  const id = await readFile('/etc/machine-id', 'utf8').catch(() => '')
+  return id.trim() === '' ? 'unknown' : id.trim().slice(0, 128)
+}

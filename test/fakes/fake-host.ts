@@ -1,0 +1,64 @@
+/**
+ * One host: kernel and disk that survive, an agent that may die and start again. Drives the agent by hand,
+ * without timers and without a network.
+ */
+import { Agent, type Offer } from '../../services/agent/src/agent.ts'
+import { trustOf } from '../../services/agent/src/control-plane/identity.ts'
+import type { Log } from '../../services/agent/src/ports.ts'
+import { createStateStore } from '../../services/agent/src/state/store.ts'
+import { createFakeClock, type FakeClock } from './fake-clock.ts'
+import { createFakeController, type FakeController, type Published } from './fake-controller.ts'
+import { createFakeDisk, type FakeDisk } from './fake-disk.ts'
+import { createFakeKernel, type FakeKernel } from './fake-kernel.ts'
+
+export type FakeHost = {
+  readonly kernel: FakeKernel
+  readonly disk: FakeDisk
+  readonly clock: FakeClock
+  readonly controller: FakeController
+  readonly logged: string[]
+  agent: Agent
+  /** The agent starts (again): from disk, no network. */
+  start(): Promise<void>
+  offer(published: Published, text?: string): Promise<Offer>
+}
+
+export async function createFakeHost(
+  parts: Partial<Pick<FakeHost, 'kernel' | 'disk' | 'clock' | 'controller'>> = {},
+): Promise<FakeHost> {
+  const kernel = parts.kernel ?? createFakeKernel()
+  const disk = parts.disk ?? createFakeDisk()
+  const clock = parts.clock ?? createFakeClock()
+  const controller = parts.controller ?? createFakeController()
+  const trust = await trustOf(controller.identity)
+  const logged: string[] = []
+  const log: Log = (level, message, fields) =>
+    logged.push(`${level} ${message} ${JSON.stringify(fields)}`)
+  const open = (): Promise<Agent> =>
+    Agent.open({
+      kernel,
+      disk,
+      clock,
+      log,
+      facts: { bootId: 'boot-1', kernelVersion: '6.1.0', agentVersion: '0.1.0' },
+      trust,
+      store: createStateStore(disk, trust),
+      driftCount: 0,
+    })
+  const host: FakeHost = {
+    kernel,
+    disk,
+    clock,
+    controller,
+    logged,
+    agent: await open(),
+    async start() {
+      host.agent = await open()
+      await host.agent.load()
+      await host.agent.start()
+    },
+    offer: (published, text = published.document) =>
+      host.agent.offer(text.split('\n'), { source: 'control-plane' }),
+  }
+  return host
+}

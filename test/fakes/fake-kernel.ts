@@ -1,0 +1,393 @@
+/**
+ * A kernel that behaves: same keys, same refusals, dumps newest first, objects of other people, hand edits,
+ * faults on demand, death after N writes. Tests read it back as text, as an operator would with ipvsadm -Sn.
+ */
+import {
+  compareIps,
+  describeForwarding,
+  describeOp,
+  destinationConfig,
+  destinationKey,
+  familyOf,
+  hostPrefixLength,
+  serviceConfig,
+  serviceKey,
+  type ClampState,
+  type DestinationConfig,
+  type DestinationRef,
+  type Ip,
+  type Op,
+  type ServiceConfig,
+  type ServiceRef,
+} from '@lvs-fleet/contract'
+import {
+  KernelError,
+  type Kernel,
+  type ObservedAddress,
+  type ObservedDestination,
+  type ObservedLink,
+  type Outcome,
+  type TrafficStats,
+} from '../../services/agent/src/kernel/kernel.ts'
+
+const NO_STATS: TrafficStats = {
+  connections: 0n,
+  inPackets: 0n,
+  outPackets: 0n,
+  inBytes: 0n,
+  outBytes: 0n,
+}
+
+/** The process died in the middle of an effect: everything it tries afterwards dies too. */
+export class Crash extends Error {
+  override readonly name = 'Crash'
+}
+
+export type FakeDestination = DestinationRef & {
+  config: DestinationConfig
+  exact: boolean
+  active: number
+  inactive: number
+}
+export type FakeService = ServiceRef & {
+  config: ServiceConfig
+  exact: boolean
+  destinations: Map<string, FakeDestination>
+}
+type Failure = { readonly code: string; readonly message: string }
+/** Undefined = the op goes through to the fake. */
+export type Fault = (op: Op) => Failure | undefined
+
+export type FakeKernel = Kernel & {
+  readonly services: Map<string, FakeService>
+  readonly links: Map<string, ObservedLink>
+  readonly addresses: ObservedAddress[]
+  readonly sysctls: Map<string, string>
+  readonly clamps: Map<string, ClampState>
+  /** Ops that changed something, as text, in order. */
+  readonly journal: string[]
+  readonly calls: {
+    listServices: number
+    listDestinations: number
+    destinationsListedFor: number
+    apply: number
+  }
+  fault: Fault | undefined
+  /** Reads throw this while it is set. */
+  readFault: KernelError | undefined
+  /** Called after each op that was carried out; throws Crash to die there. */
+  afterOp: ((op: Op) => void) | undefined
+  /** Called before each op: a place for other people to meddle, or to die. */
+  beforeOp: ((op: Op) => void) | undefined
+  /** Changes of others; announced like the kernel does. */
+  byHand(op: Op): void
+  setConnections(service: string, destination: string, active: number, inactive?: number): void
+  /** A reboot: everything is gone, and so is the scope. */
+  reboot(): void
+  usable(service: string): number
+  describe(): string
+}
+
+export function createFakeKernel(options: { readonly scope?: string } = {}): FakeKernel {
+  const services = new Map<string, FakeService>()
+  const links = new Map<string, ObservedLink>()
+  const addresses: ObservedAddress[] = []
+  const sysctls = new Map<string, string>()
+  const clamps = new Map<string, ClampState>()
+  const listeners = new Set<() => void>()
+  let scope = options.scope ?? 'boot-1/net-1'
+  let nextIndex = 2
+  let writes = 0
+
+  const addLink = (
+    name: string,
+    kind: string,
+    local: Ip | null = null,
+    remote: Ip | null = null,
+  ): void => {
+    links.set(name, { index: nextIndex++, name, kind, up: true, mtu: 1500, local, remote })
+  }
+  addLink('eth0', '')
+
+  const linkIndexOf = (
+    op: Extract<Op, { kind: 'address.add' | 'address.remove' }>,
+  ): number | undefined => {
+    const { place } = op.address
+    if ('device' in place) return links.get(place.device)?.index
+    return addresses.find((address) => address.address === place.holding)?.linkIndex
+  }
+
+  const perform = (op: Op): Failure | undefined => {
+    switch (op.kind) {
+      case 'service.create': {
+        const key = serviceKey(op.service)
+        if (services.has(key)) return { code: 'EEXIST', message: 'exists' }
+        if (op.to.scheduler === 'twos') return { code: 'ENOENT', message: 'no such scheduler' }
+        const { protocol, address, port } = op.service
+        services.set(key, {
+          protocol,
+          address,
+          port,
+          config: serviceConfig(op.to),
+          exact: true,
+          destinations: new Map(),
+        })
+        return undefined
+      }
+      case 'service.update': {
+        const service = services.get(serviceKey(op.service))
+        if (service === undefined) return { code: 'ESRCH', message: 'no such service' }
+        if (op.to.scheduler === 'twos') return { code: 'ENOENT', message: 'no such scheduler' }
+        service.config = serviceConfig(op.to)
+        service.exact = true
+        return undefined
+      }
+      case 'service.remove':
+        return services.delete(serviceKey(op.service))
+          ? undefined
+          : { code: 'ESRCH', message: 'no such service' }
+      case 'destination.create': {
+        const service = services.get(serviceKey(op.service))
+        if (service === undefined) return { code: 'ESRCH', message: 'no such service' }
+        const key = destinationKey(op.destination)
+        if (service.destinations.has(key)) return { code: 'EEXIST', message: 'exists' }
+        const refusal = refuseDestination(service, op.destination, op.to)
+        if (refusal !== undefined) return refusal
+        const { address, port } = op.destination
+        service.destinations.set(key, {
+          address,
+          port,
+          config: destinationConfig(op.to),
+          exact: true,
+          active: 0,
+          inactive: 0,
+        })
+        return undefined
+      }
+      case 'destination.update': {
+        const service = services.get(serviceKey(op.service))
+        if (service === undefined) return { code: 'ESRCH', message: 'no such service' }
+        const destination = service.destinations.get(destinationKey(op.destination))
+        if (destination === undefined) return { code: 'ENOENT', message: 'no such destination' }
+        const refusal = refuseDestination(service, op.destination, op.to)
+        if (refusal !== undefined) return refusal
+        destination.config = destinationConfig(op.to)
+        destination.exact = true
+        return undefined
+      }
+      case 'destination.remove': {
+        const service = services.get(serviceKey(op.service))
+        if (service === undefined) return { code: 'ESRCH', message: 'no such service' }
+        const gone = service.destinations.delete(destinationKey(op.destination))
+        return gone ? undefined : { code: 'ENOENT', message: 'no such destination' }
+      }
+      case 'device.create': {
+        const { device } = op
+        if (links.has(device.name)) return { code: 'EEXIST', message: 'exists' }
+        if (device.kind === 'dummy') addLink(device.name, 'dummy')
+        else addLink(device.name, device.kind, device.local, device.remote)
+        sysctls.set(`net.ipv4.conf.${device.name}.rp_filter`, '1')
+        return undefined
+      }
+      case 'device.remove': {
+        const link = links.get(op.device.name)
+        if (link === undefined) return { code: 'ENODEV', message: 'no such device' }
+        links.delete(op.device.name)
+        sysctls.delete(`net.ipv4.conf.${op.device.name}.rp_filter`)
+        for (let i = addresses.length - 1; i >= 0; i--) {
+          if (addresses[i]?.linkIndex === link.index) addresses.splice(i, 1)
+        }
+        return undefined
+      }
+      case 'address.add': {
+        const linkIndex = linkIndexOf(op)
+        if (linkIndex === undefined) return { code: 'ENODEV', message: 'no interface for it' }
+        const { address } = op.address
+        const taken = addresses.some(
+          (held) => held.address === address && held.linkIndex === linkIndex,
+        )
+        if (taken) return { code: 'EEXIST', message: 'exists' }
+        const deprecated = familyOf(address) === 'ipv6'
+        addresses.push({ address, prefixLength: hostPrefixLength(address), linkIndex, deprecated })
+        return undefined
+      }
+      case 'address.remove': {
+        const linkIndex = linkIndexOf(op)
+        if (linkIndex === undefined) return { code: 'ENODEV', message: 'no interface for it' }
+        const { address } = op.address
+        const at = addresses.findIndex(
+          (held) => held.address === address && held.linkIndex === linkIndex,
+        )
+        if (at === -1) return { code: 'EADDRNOTAVAIL', message: 'no such address' }
+        addresses.splice(at, 1)
+        return undefined
+      }
+      case 'sysctl.set':
+        if (!sysctls.has(op.key)) return { code: 'ENOENT', message: 'no such sysctl' }
+        sysctls.set(op.key, op.to)
+        return undefined
+      case 'clamp.set':
+        clamps.set(op.clamp.address, op.clamp)
+        return undefined
+      case 'clamp.remove':
+        return clamps.delete(op.clamp.address)
+          ? undefined
+          : { code: 'ENOENT', message: 'no such clamp' }
+    }
+  }
+
+  const observe = (destination: FakeDestination): ObservedDestination => ({
+    address: destination.address,
+    port: destination.port,
+    ...destination.config,
+    exact: destination.exact,
+    activeConnections: destination.active,
+    inactiveConnections: destination.inactive,
+    persistentConnections: 0,
+    stats: NO_STATS,
+  })
+
+  const read = async <T>(answer: () => T): Promise<T> => {
+    if (kernel.readFault !== undefined) throw kernel.readFault
+    return answer()
+  }
+
+  const kernel: FakeKernel = {
+    services,
+    links,
+    addresses,
+    sysctls,
+    clamps,
+    journal: [],
+    calls: { listServices: 0, listDestinations: 0, destinationsListedFor: 0, apply: 0 },
+    fault: undefined,
+    readFault: undefined,
+    afterOp: undefined,
+    beforeOp: undefined,
+    listServices: () =>
+      read(() => {
+        kernel.calls.listServices++
+        const list = [...services.values()].toReversed()
+        return {
+          services: list.map(({ protocol, address, port, config, exact }) => ({
+            protocol,
+            address,
+            port,
+            ...config,
+            exact,
+            stats: NO_STATS,
+          })),
+          unnamedCount: 0,
+        }
+      }),
+    listDestinations: (refs) =>
+      read(() => {
+        kernel.calls.listDestinations++
+        kernel.calls.destinationsListedFor += refs.length
+        return refs.map((ref) => {
+          const service = services.get(serviceKey(ref))
+          return service && [...service.destinations.values()].toReversed().map(observe)
+        })
+      }),
+    observeNetwork: () => read(() => ({ links: [...links.values()], addresses: [...addresses] })),
+    readSysctls: (keys) => read(() => new Map(keys.map((key) => [key, sysctls.get(key)]))),
+    observeClamps: () => read(() => [...clamps.values()]),
+    async apply(ops) {
+      kernel.calls.apply++
+      const outcomes: Outcome[] = []
+      for (const op of ops) {
+        kernel.beforeOp?.(op)
+        writes++
+        const failure = kernel.fault?.(op) ?? perform(op)
+        if (failure === undefined) kernel.journal.push(describeOp(op))
+        outcomes.push(failure === undefined ? { op, ok: true } : { op, ok: false, ...failure })
+        kernel.afterOp?.(op)
+      }
+      return outcomes
+    },
+    onNetworkChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    scope: async () => scope,
+    writeCount: () => writes,
+    close: () => undefined,
+    byHand(op) {
+      const failure = perform(op)
+      if (failure !== undefined)
+        throw new KernelError(describeOp(op), failure.code, failure.message)
+      if (op.kind.startsWith('device') || op.kind.startsWith('address'))
+        for (const listener of listeners) listener()
+    },
+    setConnections(service, destination, active, inactive = 0) {
+      const found = services.get(service)?.destinations.get(destination)
+      if (found === undefined) throw new Error(`no ${service} > ${destination}`)
+      found.active = active
+      found.inactive = inactive
+    },
+    reboot() {
+      services.clear()
+      clamps.clear()
+      for (const name of links.keys()) if (name !== 'eth0') links.delete(name)
+      addresses.length = 0
+      scope = `${scope}+`
+    },
+    usable(service) {
+      const destinations = services.get(service)?.destinations.values() ?? []
+      return [...destinations].filter((destination) => destination.config.weight > 0).length
+    },
+    describe() {
+      const lines: string[] = []
+      for (const service of [...services.values()].toSorted(byKey)) {
+        const { scheduler, flags, persistence } = service.config
+        const name = `-${service.protocol === 'tcp' ? 't' : 'u'} ${serviceKey(service).slice(4)}`
+        const flagText = flags.length === 0 ? '' : ` -b ${flags.join(',')}`
+        const persistent =
+          persistence === null
+            ? ''
+            : ` -p ${persistence.timeoutSeconds}/${persistence.prefixLength}`
+        lines.push(`-A ${name} -s ${scheduler}${flagText}${persistent}`)
+        for (const destination of [...service.destinations.values()].toSorted(
+          (a, b) => compareIps(a.address, b.address) || a.port - b.port,
+        )) {
+          const { forwarding, weight, upperThreshold, lowerThreshold } = destination.config
+          const limits =
+            upperThreshold + lowerThreshold === 0
+              ? ''
+              : ` -x ${upperThreshold} -y ${lowerThreshold}`
+          lines.push(
+            `-a ${name} -r ${destinationKey(destination)} ${describeForwarding(forwarding)} -w ${weight}${limits}`,
+          )
+        }
+      }
+      for (const link of links.values())
+        if (link.name !== 'eth0')
+          lines.push(`device ${link.name} ${link.kind}${link.up ? '' : ' down'}`)
+      for (const address of addresses) {
+        const name =
+          [...links.values()].find((link) => link.index === address.linkIndex)?.name ?? '?'
+        lines.push(`address ${address.address}/${address.prefixLength} ${name}`)
+      }
+      for (const [key, value] of sysctls) lines.push(`sysctl ${key}=${value}`)
+      for (const clamp of clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
+      return lines.map((line) => `${line}\n`).join('')
+    },
+  }
+  return kernel
+}
+
+function refuseDestination(
+  service: ServiceRef,
+  ref: DestinationRef,
+  to: DestinationConfig,
+): Failure | undefined {
+  if (to.lowerThreshold > to.upperThreshold && to.upperThreshold !== 0)
+    return { code: 'ERANGE', message: 'out of range' }
+  const mixed = familyOf(service.address) !== familyOf(ref.address)
+  if (mixed && to.forwarding.method !== 'tun') return { code: 'EINVAL', message: 'family mix' }
+  return undefined
+}
+
+function byKey(a: ServiceRef, b: ServiceRef): number {
+  return compareIps(a.address, b.address) || a.port - b.port || a.protocol.localeCompare(b.protocol)
+}

@@ -1,0 +1,212 @@
+/** How the agent asks: again, later, for all of it, and never too often. Answers that never end are cut off. */
+import assert from 'node:assert/strict'
+import { createServer, type ServerResponse } from 'node:http'
+import { test, type TestContext } from 'node:test'
+import type { Rejection } from '@lvs-fleet/contract'
+import type { Offer } from '../../services/agent/src/agent.ts'
+import type { Poll, PollAnswer } from '../../services/agent/src/control-plane/client.ts'
+import { createHttpClient, WireError } from '../../services/agent/src/control-plane/http.ts'
+import { createPoller } from '../../services/agent/src/control-plane/poll-loop.ts'
+import { createFakeClock } from '../fakes/fake-clock.ts'
+
+const REJECTION: Rejection = { code: 'bad-digest', detail: 'x', epoch: 1, generation: 2 }
+const refusedWith = (fields: Partial<Extract<PollAnswer, { is: 'refused' }>>): PollAnswer => ({
+  is: 'refused',
+  status: 503,
+  code: undefined,
+  detail: 'down',
+  retryAfterMs: 0,
+  ...fields,
+})
+const document: PollAnswer = {
+  is: 'document',
+  lines: (async function* () {})(),
+  etag: '"1.2.x"',
+  pollSeconds: 0,
+}
+
+function bench(answers: readonly PollAnswer[], offers: readonly Offer[] = []) {
+  const polls: Poll[] = []
+  const heard: Offer[] = []
+  const answersLeft = [...answers]
+  const offersLeft = [...offers]
+  const clock = createFakeClock()
+  let rejection: Rejection | null = null
+  const poller = createPoller({
+    clock,
+    random: () => 1,
+    log: () => undefined,
+    controlPlane: {
+      poll: async (poll) => {
+        polls.push(poll)
+        return answersLeft.shift() ?? { is: 'unchanged', pollSeconds: 0 }
+      },
+    },
+    agent: {
+      version: { epoch: 1, generation: 1, digest: 'd' },
+      get rejection() {
+        return rejection
+      },
+      offer: async () => offersLeft.shift() ?? { is: 'unchanged' },
+      reject: (given) => {
+        rejection = given
+        return { is: 'rejected', rejection: given }
+      },
+    },
+    onOffer: (offer) => heard.push(offer),
+  })
+  return { poller, polls, heard, clock }
+}
+
+test('backs off further with each failure, and starts anew after a success', async () => {
+  const { poller } = bench([
+    refusedWith({}),
+    refusedWith({}),
+    refusedWith({}),
+    { is: 'unchanged', pollSeconds: 0 },
+    refusedWith({}),
+  ])
+  const waits = []
+  for (let i = 0; i < 5; i++) waits.push(await poller.once(50))
+  assert.deepEqual(waits, [250, 500, 1_000, 250, 250])
+})
+
+test('comes back when the server says', async () => {
+  const { poller } = bench([
+    refusedWith({ retryAfterMs: 9_000 }),
+    { is: 'unchanged', pollSeconds: 10 },
+    { is: 'unchanged', pollSeconds: 0 },
+    refusedWith({ status: 404, code: 'not-published' }),
+  ])
+  const waits = []
+  for (let i = 0; i < 4; i++) waits.push(await poller.once(50))
+  assert.equal(waits[0], 9_250)
+  assert.ok(Math.abs((waits[1] ?? 0) - 11_000) < 1)
+  assert.equal(waits[2], 250)
+  assert.equal(waits[3], 4_500)
+})
+
+test('says what it has, and the ETag of what it saw last', async () => {
+  const { poller, polls } = bench(
+    [document],
+    [{ is: 'applied', round: { ops: 0, failed: 0, drift: 0 } }],
+  )
+  await poller.once(50)
+  await poller.once(50)
+  assert.deepEqual(
+    polls.map(({ etag, have }) => [etag, have?.generation]),
+    [
+      [undefined, 1],
+      ['"1.2.x"', 1],
+    ],
+  )
+})
+
+test('asks once for the whole when shards are missing, then gives up until it changes', async () => {
+  const incomplete: Offer = { is: 'incomplete', rejection: REJECTION }
+  const healed = bench([document, document], [incomplete, { is: 'unchanged' }])
+  await healed.poller.once(50)
+  assert.deepEqual(
+    healed.polls.map(({ have, etag }) => [have === null, etag]),
+    [
+      [false, undefined],
+      [true, undefined],
+    ],
+  )
+  assert.deepEqual(
+    healed.heard.map((offer) => offer.is),
+    ['unchanged'],
+  )
+  const stuck = bench([document, document], [incomplete, incomplete])
+  await stuck.poller.once(50)
+  assert.equal(stuck.polls.length, 2)
+  assert.deepEqual(
+    stuck.heard.map((offer) => offer.is),
+    ['rejected'],
+  )
+})
+
+test('looks at the whole once an hour', async () => {
+  const { poller, polls, clock } = bench([])
+  await poller.once(50)
+  clock.advance(3_600_000)
+  await poller.once(50)
+  await poller.once(50)
+  assert.deepEqual(
+    polls.map(({ have }) => have === null),
+    [false, true, false],
+  )
+})
+
+async function serve(t: TestContext, answer: (response: ServerResponse) => void) {
+  const server = createServer((_, response) => answer(response))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  assert.ok(address !== null && typeof address !== 'string')
+  const http = createHttpClient(new URL(`http://127.0.0.1:${address.port}/base/`))
+  t.after(() => {
+    http.close()
+    server.closeAllConnections()
+    server.close()
+  })
+  return http
+}
+
+async function countLines(lines: AsyncIterable<string>): Promise<number> {
+  let count = 0
+  for await (const line of lines) count += line === '' ? 0 : 1
+  return count
+}
+
+/** Writes for ever, as fast as it is read. */
+function flood(response: ServerResponse, chunk: Buffer): void {
+  const write = (): void => {
+    while (!response.destroyed && response.write(chunk)) continue
+  }
+  response.on('drain', write)
+  write()
+}
+
+test('a line without an end is cut off, with bounded memory', async (t) => {
+  const http = await serve(t, (response) => flood(response, Buffer.alloc(65_536, 120)))
+  const answer = await http.request({ method: 'GET', path: '/v1', timeoutMs: 5_000 })
+  const before = process.memoryUsage().rss
+  await assert.rejects(countLines(answer.lines()), WireError)
+  assert.ok(process.memoryUsage().rss - before < 100e6)
+})
+
+test('a body without an end is cut off', async (t) => {
+  const http = await serve(t, (response) => flood(response, Buffer.from(`${'y'.repeat(65_535)}\n`)))
+  const answer = await http.request({ method: 'GET', path: '/v1', timeoutMs: 5_000 })
+  await assert.rejects(countLines(answer.lines()), /longer than 268435456 bytes/)
+})
+
+test('a reader that has seen enough ends the answer', async (t) => {
+  let closed = false
+  const http = await serve(t, (response) => {
+    response.on('close', () => (closed = true))
+    flood(response, Buffer.from(`${'y'.repeat(65_535)}\n`))
+  })
+  const answer = await http.request({ method: 'GET', path: '/v1', timeoutMs: 5_000 })
+  for await (const line of answer.lines()) if (line !== '') break
+  for (let i = 0; i < 200 && !closed; i++) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.ok(closed)
+})
+
+test('an answer that breaks off is an error, not a shorter answer', async (t) => {
+  const http = await serve(t, (response) => {
+    response.writeHead(200, { 'content-length': '1000' })
+    response.write('one\ntwo\n')
+    setTimeout(() => response.destroy(), 20)
+  })
+  const answer = await http.request({ method: 'GET', path: '/v1', timeoutMs: 5_000 })
+  await assert.rejects(countLines(answer.lines()), WireError)
+})
+
+test('a server that says nothing is given up', async (t) => {
+  const http = await serve(t, () => undefined)
+  await assert.rejects(
+    http.request({ method: 'GET', path: '/v1', timeoutMs: 50 }),
+    /no answer within 50 ms/,
+  )
+})

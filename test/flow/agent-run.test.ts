@@ -1,0 +1,248 @@
+/** The whole command, on a fake kernel, a real directory and a control plane over real HTTP. */
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { applyCommand } from '../../services/agent/src/cli/apply-command.ts'
+import { runCommand } from '../../services/agent/src/cli/run-command.ts'
+import type { Outside } from '../../services/agent/src/cli/session.ts'
+import { statusCommand } from '../../services/agent/src/cli/status-command.ts'
+import { parseConfig } from '../../services/agent/src/config.ts'
+import { openDisk } from '../../services/agent/src/disk/node-disk.ts'
+import { releaseHold, setHold } from '../../services/agent/src/hold.ts'
+import { AgentError } from '../../services/agent/src/ports.ts'
+import { createLog, systemClock } from '../../services/agent/src/system.ts'
+import { startFakeApi, type FakeApi } from '../fakes/fake-api.ts'
+import { createFakeController, type FakeController } from '../fakes/fake-controller.ts'
+import { createFakeKernel, type FakeKernel } from '../fakes/fake-kernel.ts'
+import { destination, hostState, service } from '../fakes/states.ts'
+
+const STATE = hostState([
+  service('10.1.0.100', [destination('10.1.0.11'), destination('10.1.0.12')]),
+])
+const LIGHTER = hostState([
+  service('10.1.0.100', [destination('10.1.0.11'), destination('10.1.0.12', { weight: 5 })]),
+])
+
+type Bench = {
+  readonly directory: string
+  readonly kernel: FakeKernel
+  readonly controller: FakeController
+  readonly api: FakeApi
+  readonly printed: string[]
+  readonly logged: string[]
+  readonly stop: AbortController
+  readonly outside: Outside
+  run(...args: string[]): Promise<number>
+}
+
+async function createBench(t: TestContext): Promise<Bench> {
+  const directory = await mkdtemp(join(tmpdir(), 'lvsfleet-agent-'))
+  const controller = createFakeController()
+  const api = await startFakeApi(controller)
+  const kernel = createFakeKernel()
+  const printed: string[] = []
+  const logged: string[] = []
+  const stop = new AbortController()
+  t.after(async () => {
+    stop.abort()
+    await api.close()
+    await rm(directory, { recursive: true, force: true })
+  })
+  const outside: Outside = {
+    clock: systemClock,
+    random: () => 0.5,
+    log: createLog('plain', (line) => logged.push(line)),
+    print: (text) => printed.push(text),
+    openKernel: async () => kernel,
+    signal: stop.signal,
+  }
+  return {
+    directory,
+    kernel,
+    controller,
+    api,
+    printed,
+    logged,
+    stop,
+    outside,
+    run: (...args) => runCommand(configOf(directory, api, args), outside),
+  }
+}
+
+function configOf(directory: string, api: FakeApi, args: readonly string[]) {
+  return parseConfig([...args, '--state-dir', directory], {
+    LVSFLEET_API: api.url.href,
+    LVSFLEET_TOKEN: 'lvsj_1_secret',
+    LVSFLEET_HOST_ROLE: 'director',
+    LVSFLEET_HOST_NAME: 'lb1',
+  })
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 1_000; i++) {
+    if (condition()) return
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  assert.fail(`not within 5 s: ${what}`)
+}
+
+test('enrols, polls, applies and reports; the key is private and the token is in no file or log', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  assert.equal(await bench.run('run', '--once'), 0)
+  assert.equal(bench.kernel.usable('tcp/10.1.0.100:80'), 2)
+  const report = bench.api.reports.at(-1)
+  assert.equal(report?.applied?.generation, 1)
+  assert.equal(report?.seq, 1)
+  assert.equal(report?.source, 'control-plane')
+  for (const name of ['key.json', 'identity.json', 'slot-a']) {
+    const file = join(bench.directory, name)
+    assert.equal((await stat(file)).mode & 0o777, 0o600, name)
+    assert.ok(!(await readFile(file, 'utf8')).includes('lvsj_1_secret'), name)
+  }
+  assert.ok(!bench.logged.join('').includes('lvsj_1_secret'))
+})
+
+test('a running agent follows the control plane within a long poll, and survives its death', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  const done = bench.run('run')
+  await until(() => bench.api.reports.at(-1)?.applied?.generation === 1, 'first report')
+  await until(
+    () => bench.api.requests.some((line) => line.includes('wait=50') && line.includes('have=1.1')),
+    'long poll',
+  )
+  bench.api.publish(await bench.controller.publish(LIGHTER, { generation: 2 }))
+  await until(() => bench.api.reports.at(-1)?.applied?.generation === 2, 'second report')
+  assert.match(bench.kernel.describe(), /10\.1\.0\.12:80 dr -w 5/)
+
+  const writes = bench.kernel.writeCount()
+  await bench.api.close()
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  assert.equal(bench.kernel.writeCount(), writes)
+  bench.stop.abort()
+  assert.equal(await done, 0)
+})
+
+test('starts from disk with the control plane gone, before any network call', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  await bench.run('run', '--once')
+  bench.kernel.reboot()
+  const requests = bench.api.requests.length
+  bench.api.intercept = (_, response) => {
+    assert.equal(bench.kernel.usable('tcp/10.1.0.100:80'), 2)
+    response.writeHead(503).end()
+    return true
+  }
+  const done = bench.run('run')
+  await until(() => bench.api.requests.length > requests, 'a call after the start')
+  bench.stop.abort()
+  await done
+  assert.equal(bench.kernel.usable('tcp/10.1.0.100:80'), 2)
+})
+
+test('a second agent on the same directory is refused', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  const done = bench.run('run')
+  await until(() => bench.api.reports.length > 0, 'a report')
+  await assert.rejects(bench.run('run'), AgentError)
+  bench.stop.abort()
+  await done
+})
+
+test('a clock that is off by a day costs one more call', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  bench.api.skewMs = 24 * 3_600_000
+  assert.equal(await bench.run('run', '--once'), 0)
+  const tokens = bench.api.requests.filter((line) => line.endsWith('/v1/agent/token')).length
+  assert.equal(tokens, 2)
+})
+
+test('a revoked token is bought anew once', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  const done = bench.run('run')
+  await until(() => bench.api.reports.length > 0, 'a report')
+  bench.api.revokeTokens()
+  bench.api.publish(await bench.controller.publish(LIGHTER, { generation: 2 }))
+  await until(() => bench.api.reports.at(-1)?.applied?.generation === 2, 'the new state')
+  bench.stop.abort()
+  await done
+})
+
+test('a dry run prints the plan and changes nothing', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  await bench.run('run', '--once')
+  const writes = bench.kernel.writeCount()
+  assert.equal(await bench.run('run', '--dry-run', '--detailed-exitcode'), 0)
+  assert.deepEqual(bench.printed.splice(0), ['no changes\n'])
+  bench.api.publish(await bench.controller.publish(LIGHTER, { generation: 2 }))
+  assert.equal(await bench.run('run', '--dry-run', '--detailed-exitcode'), 4)
+  assert.deepEqual(bench.printed, [
+    '~ destination tcp/10.1.0.100:80 > 10.1.0.12:80 dr weight 1 -> dr weight 5\n',
+  ])
+  assert.equal(bench.kernel.writeCount(), writes)
+})
+
+test('hold stops applying and release catches up', async (t) => {
+  const bench = await createBench(t)
+  const disk = await openDisk(bench.directory)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  const done = bench.run('run')
+  await until(() => bench.api.reports.at(-1)?.applied?.generation === 1, 'the first state')
+  await setHold(disk, 'incident')
+  const writes = bench.kernel.writeCount()
+  bench.api.publish(await bench.controller.publish(LIGHTER, { generation: 2 }))
+  bench.kernel.services.get('tcp/10.1.0.100:80')?.destinations.clear()
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  assert.equal(bench.kernel.writeCount(), writes)
+  await releaseHold(disk)
+  await until(() => bench.api.reports.at(-1)?.applied?.generation === 2, 'the waiting state')
+  bench.stop.abort()
+  await done
+})
+
+test('break-glass applies a plain file with no control plane, then holds', async (t) => {
+  const bench = await createBench(t)
+  await bench.api.close()
+  const file = join(bench.directory, 'state.json')
+  await writeFile(file, JSON.stringify(STATE))
+  assert.equal(
+    await applyCommand(configOf(bench.directory, bench.api, ['apply', file]), bench.outside),
+    0,
+  )
+  assert.equal(bench.kernel.usable('tcp/10.1.0.100:80'), 2)
+  assert.equal(
+    await statusCommand(configOf(bench.directory, bench.api, ['status']), bench.outside),
+    0,
+  )
+  assert.match(bench.printed.join(''), /held +apply .*state\.json/)
+
+  await writeFile(file, JSON.stringify({ ...STATE, services: [] }))
+  const config = configOf(bench.directory, bench.api, ['apply', file])
+  await assert.rejects(applyCommand(config, bench.outside), /shrink-held/)
+  const allowed = configOf(bench.directory, bench.api, ['apply', file, '--allow-shrink'])
+  assert.equal(await applyCommand(allowed, bench.outside), 0)
+  assert.equal(bench.kernel.usable('tcp/10.1.0.100:80'), 0)
+})
+
+test('break-glass applies a signed document, but no older one without force and a reason', async (t) => {
+  const bench = await createBench(t)
+  const older = await bench.controller.publish(STATE, { generation: 1 })
+  bench.api.publish(await bench.controller.publish(LIGHTER, { generation: 2 }))
+  await bench.run('run', '--once')
+  const file = join(bench.directory, 'old.state')
+  await writeFile(file, older.document)
+  const apply = (...args: string[]) =>
+    applyCommand(configOf(bench.directory, bench.api, ['apply', file, ...args]), bench.outside)
+  await assert.rejects(apply(), /older-generation/)
+  await assert.rejects(apply('--force'), /--reason/)
+  assert.equal(await apply('--force', '--reason', 'drill'), 0)
+  assert.doesNotMatch(bench.kernel.describe(), /-w 5/)
+})
