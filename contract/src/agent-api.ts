@@ -8,7 +8,7 @@
  *
  * Errors are problem+json (RFC 9457) with a `code` from the API's closed list.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
 

@@ -3,7 +3,7 @@
  * The API compiles it, the agent makes the kernel so. Each kind of object is split into the key that
  * names it in the kernel and what may be edited in place under that key.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { familyOf, type Ip } from './address.ts'
 import {
   forwardingSchema,

@@ -2,7 +2,7 @@
  * The closed lists of IPVS vocabulary that intent, host state, plan and codec share.
  * Names are the kernel's where the kernel has one (schedulers), the field's otherwise.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseIp, type Ip } from './address.ts'
 
 export const PROTOCOLS = ['tcp', 'udp'] as const

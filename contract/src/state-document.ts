@@ -6,7 +6,7 @@
  * document, and a change of one virtual service moves one small shard. A document may leave out shards
  * that its reader holds already. Hash and signature functions are the caller's: nothing here does I/O.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { canonicalJson, fnv1a32 } from './canonical.ts'
 import {
   EMPTY_HOST_PART,

@@ -30,7 +30,7 @@ export async function createFakeHost(
   const disk = parts.disk ?? createFakeDisk()
   const clock = parts.clock ?? createFakeClock()
   const controller = parts.controller ?? createFakeController()
-  const trust = await trustOf(controller.identity)
+  const trust = trustOf(controller.identity)
   const logged: string[] = []
   const log: Log = (level, message, fields) =>
     logged.push(`${level} ${message} ${JSON.stringify(fields)}`)

@@ -1,5 +1,5 @@
 /** The parts of the API's answers that the CLI reads; it ignores what it does not know, so newer APIs work. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const mutationSchema = z.object({
   revision: z.int(),

@@ -1,5 +1,5 @@
 /** Calls to the API over its published HTTP contract; problems come back as CliErrors with every field named. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { CliError } from './cli-error.ts'
 import type { Config } from './config.ts'
 

@@ -1,5 +1,5 @@
 /** The newest snapshot on disk, for `status`: what this host does can be read without any control plane. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { rejectionSchema, statusReportSchema } from '@lvs-fleet/contract'
 import { saveAtomically } from './disk/sealed.ts'
 import type { Clock, Disk } from './ports.ts'

@@ -1,5 +1,5 @@
 /** Settings: the only reader of the environment. Takes variables; gives checked values or says which is wrong. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 const listenSchema = z.string().transform((text, ctx) => {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text)

@@ -13,7 +13,7 @@ import type { Lab } from '../lab.ts'
 import type { Step } from './guest/drive.ts'
 
 const REPO = fileURLToPath(new URL('../../..', import.meta.url))
-const OUTPUT = join(REPO, '.lab/kernel')
+const OUTPUT = join(REPO, '.lab/guest/kernel')
 
 export type Failure = { readonly code: string; readonly message: string }
 

@@ -1,6 +1,6 @@
 /** get, delete, drain, activate, weight: single objects of the intent. */
 import type { Command } from 'commander'
-import { z } from 'zod'
+import * as z from 'zod'
 import { itemListSchema, mutationSchema, writtenSchema } from '../answers.ts'
 import { CliError } from '../cli-error.ts'
 import { formatMutation } from '../output/plan.ts'

@@ -32,7 +32,7 @@ export type Session = {
 
 export async function openSession(outside: Outside, disk: Disk, kernel: Kernel): Promise<Session> {
   const identity = await loadIdentity(disk)
-  const trust = identity === undefined ? undefined : await trustOf(identity)
+  const trust = identity === undefined ? undefined : trustOf(identity)
   const counters = await loadCounters(disk)
   const agent = await Agent.open({
     kernel,

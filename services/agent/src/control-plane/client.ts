@@ -12,12 +12,12 @@ import {
   type EnrolAnswer,
   type StatusReport,
 } from '@lvs-fleet/contract'
-import { calculateJwkThumbprint, importJWK, SignJWT } from 'jose'
+import { signCompact, thumbprint } from '../jws.ts'
 import type { Clock } from '../ports.ts'
 import type { Version } from '../state/candidate.ts'
 import { retryAfterMs } from './backoff.ts'
 import { jsonOf, WireError, type HttpAnswer, type HttpClient, type HttpRequest } from './http.ts'
-import { publicPart, type HostKey } from './identity.ts'
+import type { HostKey } from './identity.ts'
 import { problemCode, problemText } from './problem.ts'
 
 const CALL_TIMEOUT_MS = 15_000
@@ -146,7 +146,7 @@ function createTokenSource(deps: {
       body: JSON.stringify({
         grant_type: 'client_credentials',
         client_assertion_type: JWT_BEARER,
-        client_assertion: await assertion(identity, key, clock.wallMs() + skewMs),
+        client_assertion: assertion(identity, key, clock.wallMs() + skewMs),
       }),
       timeoutMs: CALL_TIMEOUT_MS,
       ...(signal === undefined ? {} : { signal }),
@@ -178,18 +178,18 @@ function createTokenSource(deps: {
   }
 }
 
-async function assertion(identity: EnrolAnswer, key: HostKey, wallMs: number): Promise<string> {
+/** RFC 7523 section 3: who we are, to whom we say it, for how long, and once only. */
+function assertion(identity: EnrolAnswer, key: HostKey, wallMs: number): string {
   const seconds = Math.floor(wallMs / 1_000)
-  const kid = await calculateJwkThumbprint(publicPart(key))
-  return new SignJWT({})
-    .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'JWT' })
-    .setIssuer(identity.hostId)
-    .setSubject(identity.hostId)
-    .setAudience(identity.audience)
-    .setJti(randomUUID())
-    .setIssuedAt(seconds)
-    .setExpirationTime(seconds + ASSERTION_LIFE_SECONDS)
-    .sign(await importJWK(key, 'EdDSA'))
+  const claims = {
+    iss: identity.hostId,
+    sub: identity.hostId,
+    aud: identity.audience,
+    jti: randomUUID(),
+    iat: seconds,
+    exp: seconds + ASSERTION_LIFE_SECONDS,
+  }
+  return signCompact({ kid: thumbprint(key), typ: 'JWT' }, claims, key)
 }
 
 async function refusedBy(answer: HttpAnswer, clock: Clock): Promise<Refused> {

@@ -11,9 +11,9 @@ import {
   type EnrolAnswer,
   type PublicKey,
 } from '@lvs-fleet/contract'
-import { importJWK, type CryptoKey } from 'jose'
-import { z } from 'zod'
+import * as z from 'zod'
 import { saveAtomically, sha256Hex } from '../disk/sealed.ts'
+import { importPublicKey } from '../jws.ts'
 import { AgentError, type Disk } from '../ports.ts'
 import type { Trust } from '../state/verify.ts'
 
@@ -70,14 +70,8 @@ export async function saveIdentity(disk: Disk, identity: EnrolAnswer): Promise<v
 }
 
 /** Whose signed states this host takes. */
-export async function trustOf(identity: EnrolAnswer): Promise<Trust> {
-  const controllerKeys: CryptoKey[] = []
-  for (const key of identity.controllerKeys) {
-    const imported = await importJWK(key, 'EdDSA')
-    if (imported instanceof Uint8Array) throw new AgentError('a controller key is not a public key')
-    controllerKeys.push(imported)
-  }
-  return { controllerKeys, hostId: identity.hostId }
+export function trustOf(identity: EnrolAnswer): Trust {
+  return { controllerKeys: identity.controllerKeys.map(importPublicKey), hostId: identity.hostId }
 }
 
 function parseJson(text: string): unknown {

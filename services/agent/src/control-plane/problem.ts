@@ -1,5 +1,5 @@
 /** One line for a person from a refusing answer: the title and detail of problem+json, else the status. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 const problemSchema = z.object({
   title: z.string().optional(),

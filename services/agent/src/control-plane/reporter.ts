@@ -1,5 +1,5 @@
 /** Numbers reports and keeps the number on disk, so that no report of a later life looks older than one before. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Clock, Disk, Log } from '../ports.ts'
 import { fingerprintOf, type Snapshot } from '../report.ts'

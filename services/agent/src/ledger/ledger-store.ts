@@ -4,7 +4,7 @@
  * Nothing is written while nothing changed.
  */
 import { addressStateSchema, clampStateSchema, deviceStateSchema } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import { emptyLedger, type Ledger } from './ledger.ts'

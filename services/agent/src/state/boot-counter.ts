@@ -4,7 +4,7 @@
  * version is quarantined: the other slot runs, and the control plane is told. No clock is compared across
  * lives, so a jumping clock cannot quarantine or release anything.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import type { Version } from './candidate.ts'

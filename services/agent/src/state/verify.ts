@@ -4,6 +4,7 @@
  * verify before line 2 is looked at, and every shard must be named by the signed manifest.
  * A refusal is a value with a code of REJECTION_CODES, because refusing is normal work.
  */
+import type { KeyObject } from 'node:crypto'
 import {
   compareVersions,
   manifestDigest,
@@ -14,8 +15,8 @@ import {
   type Rejection,
   type Shard,
 } from '@lvs-fleet/contract'
-import { compactVerify, type CryptoKey } from 'jose'
 import { sha256Hex } from '../disk/sealed.ts'
+import { verifyCompact } from '../jws.ts'
 import {
   MANIFEST_SHARDS_MAX,
   type Candidate,
@@ -25,7 +26,7 @@ import {
 } from './candidate.ts'
 
 /** Whose signature counts, and for which host. */
-export type Trust = { readonly controllerKeys: readonly CryptoKey[]; readonly hostId: string }
+export type Trust = { readonly controllerKeys: readonly KeyObject[]; readonly hostId: string }
 
 export type VerifyContext = Trust & {
   /** What is in force; null = nothing yet, or an operator forces an older one. */
@@ -146,7 +147,7 @@ export async function verifyManifest(jws: string, context: Trust): Promise<Manif
   if (!/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(jws)) {
     return refusal('unreadable', 'the first line is not a compact JWS')
   }
-  const payload = await verifiedPayload(jws, context.controllerKeys)
+  const payload = verifyCompact(jws, context.controllerKeys)
   if (payload === undefined) {
     return refusal('bad-signature', 'no controller key of this identity has signed the manifest')
   }
@@ -194,22 +195,6 @@ export async function verifyManifest(jws: string, context: Trust): Promise<Manif
     return refusal('bad-digest', 'the manifest digest does not match its shards', manifest)
   }
   return { ok: true, manifest }
-}
-
-/** Text of the payload when one of the keys has signed it (EdDSA only), else undefined. */
-async function verifiedPayload(
-  jws: string,
-  keys: readonly CryptoKey[],
-): Promise<string | undefined> {
-  for (const key of keys) {
-    try {
-      const { payload } = await compactVerify(jws, key, { algorithms: ['EdDSA', 'Ed25519'] })
-      return Buffer.from(payload).toString('utf8')
-    } catch {
-      // Not this key, or not a JWS at all: both end in a refusal below.
-    }
-  }
-  return undefined
 }
 
 function judgeAge(manifest: Manifest, current: Version | null): 'newer' | 'same' | Rejection {

@@ -3,7 +3,7 @@
  * EdDSA only, for our configured name, at most two minutes long; the caller sees to it that each is used once.
  */
 import { decodeProtectedHeader, errors, jwtVerify } from 'jose'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { PublicKey } from '@lvs-fleet/contract'
 import { importPublicKey } from './public-key.ts'
 

@@ -1,5 +1,5 @@
 /** Director: a host that runs IPVS and carries virtual services. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { addressesSchema, hostStateSchema, labelsSchema, nameSchema } from './shared-fields.ts'
 
 export const directorSchema = z.strictObject({

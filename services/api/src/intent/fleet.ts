@@ -2,7 +2,7 @@
  * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is five
  * sorted lists. Same content, same fleet, whatever the order it was written in.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import {
   BODY_SCHEMAS,
   FLEET_KEYS,

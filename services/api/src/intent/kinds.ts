@@ -2,7 +2,7 @@
  * The five kinds of intent, and for each its schema, its URL segment and its key in the fleet document.
  * Takes nothing; gives the tables that routes, store and CLI share, so that no code branches on a kind.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { directorSchema } from './director.ts'
 import { poolSchema } from './pool.ts'
 import { realServerSchema } from './real-server.ts'

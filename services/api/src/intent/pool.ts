@@ -1,6 +1,6 @@
 /** Pool: real servers that serve the same thing, listed or selected by labels, shared by virtual services. */
 import { portSchema, weightSchema } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** What an operator may ask for; `local` is an effect of the kernel and never asked. */

@@ -1,6 +1,6 @@
 /** Real server: a host that answers. It exists once in the fleet, whatever pools list it. */
 import { tunnelTypeSchema } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import { addressesSchema, hostStateSchema, labelsSchema, nameSchema } from './shared-fields.ts'
 
 export const realServerSchema = z.strictObject({

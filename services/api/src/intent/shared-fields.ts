@@ -1,6 +1,6 @@
 /** Fields that several kinds of intent share: names, labels, states, lists of addresses. */
 import { ipSchema } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** The key of an object: a DNS label (RFC 1123), so that it fits host names, URLs and log fields. */
 export const nameSchema = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {

@@ -1,6 +1,6 @@
 /** Site: a place with directors and real servers, its L2 networks, and the MTU of the paths that leave it. */
 import { parseCidr, type Cidr } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** MTU of a path between sites where nothing else is said: Ethernet's. */

@@ -6,7 +6,7 @@ import {
   schedulerSchema,
   serviceFlagSchema,
 } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import { forwardingRequestSchema } from './pool.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 

@@ -1,7 +1,7 @@
 /** Queries on the controller row, the locks that order writers, notifications and the audit trail. */
 import { desc, eq, lt, sql } from 'drizzle-orm'
 import { publicKeySchema, type PublicKey } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Queryable } from './database.ts'
 import { auditEvents, controller } from './schema.ts'
 

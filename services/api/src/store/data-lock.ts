@@ -7,7 +7,7 @@
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 
 export type DataLock = { readonly release: () => Promise<void> }
 

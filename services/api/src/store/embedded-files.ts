@@ -16,7 +16,7 @@ import {
   symlink,
 } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** `nobody`: Postgres refuses to run as root, and refuses a user that has no name. */
 export const UNPRIVILEGED_ID = 65_534

@@ -1,6 +1,6 @@
 /** Queries on intent objects and revisions. JSON columns are parsed on read with the schemas of `intent/`. */
 import { and, desc, eq, gt, inArray, isNull, lt, lte, or, sql } from 'drizzle-orm'
-import { z } from 'zod'
+import * as z from 'zod'
 import { bodyToDocument } from '../intent/fleet.ts'
 import { KINDS, SPEC_SCHEMAS, type Kind, type Spec } from '../intent/kinds.ts'
 import type { Queryable } from './database.ts'

@@ -1,7 +1,7 @@
 /** Queries on published host states, their shards and the shard lists of recent generations. */
 import { and, eq, gt, inArray, lt, sql } from 'drizzle-orm'
 import { roleSchema, type Role } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Queryable } from './database.ts'
 import { chunks } from './intent-store.ts'
 import { hostStateHistory, hostStates, shards } from './schema.ts'

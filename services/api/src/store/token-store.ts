@@ -1,7 +1,7 @@
 /** Queries on join tokens and API keys. Only hashes of secrets are stored. */
 import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm'
 import { roleSchema, type Role } from '@lvs-fleet/contract'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Queryable } from './database.ts'
 import { apiKeys, joinTokens } from './schema.ts'
 

@@ -1,0 +1,34 @@
+// The quick engine: User-Mode Linux, a kernel that is an ordinary process. One CPU, no KVM needed.
+// Its helper processes outlive a killed kernel, so it runs as process 1 of a pid namespace, which
+// takes all of them along. The control channel is its first serial line, on fd 3.
+import { spawn } from 'node:child_process'
+import * as fs from 'node:fs'
+import type { Duplex } from 'node:stream'
+import { type BootOptions, DIE_WITH_PARENT, type Engine, type Guest } from './engine.ts'
+
+const OWN_PIDS = ['unshare', '--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--'] as const
+
+export const uml: Engine = { name: 'uml', bootTimeoutMs: 60_000, channelWindow: 3500, boot }
+
+function boot(options: BootOptions): Guest {
+  const [file, ...args] = [
+    ...DIE_WITH_PARENT,
+    ...OWN_PIDS,
+    'linux.uml',
+    ...kernelArguments(options),
+  ]
+  const log = fs.openSync(options.consoleFile, 'a')
+  const env = { ...process.env, TMPDIR: '/dev/shm' }
+  const child = spawn(file, args, { stdio: ['ignore', log, log, 'pipe'], env })
+  fs.closeSync(log)
+  return { process: child, wire: child.stdio[3] as Duplex }
+}
+
+function kernelArguments({ repo, outDir, memoryMb }: BootOptions): string[] {
+  return [
+    [`mem=${memoryMb}M`, 'rootfstype=hostfs', 'rootflags=/', 'ro'],
+    [`init=${repo}/test/lab/guest/uml-init.sh`, `lab.boot=${repo}/test/lab/guest/init.sh`],
+    [`lab.out=${outDir}`, 'lab.channel=serial', 'ssl=null', 'ssl0=fd:3'],
+    ['con=null', 'con0=null,fd:1', 'con1=null', 'quiet', 'loglevel=3', 'panic=-1'],
+  ].flat()
+}
