@@ -114,7 +114,7 @@ export class Controller {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
     child.kill(signal)
-    await Promise.race([ended, sleep(15_000)])
+    await Promise.race([ended, sleep(15_000, undefined, { ref: false })])
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
   }
 }

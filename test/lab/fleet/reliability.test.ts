@@ -208,7 +208,7 @@ setInterval(() => {
   const table = fs.readFileSync('/proc/net/ip_vs', 'utf8')
   const found = /0A010064:0050[^]*?0A01000B:0050 +\\w+ +(\\d+)/.exec(table)
   if (found && found[1] !== last) console.log('weight ' + (last = found[1]))
-}, 5)`
+}, 20)`
 
 /** Real servers that answer the client of site a now, sorted. */
 async function answered(fleet: FleetLab): Promise<string[]> {

@@ -105,16 +105,18 @@ describe('compile: directors', () => {
     it(name, () => assert.deepEqual(table(stateOf(change, 'director/dir-a')), want))
   }
 
-  it('forwards packets only where NAT needs it', () => {
+  it('sets on a director only what its methods need', () => {
+    const sysctls = (change: (fleet: FleetText) => void) =>
+      stateOf(change, 'director/dir-a').sysctls.map(({ key, value }) => `${key}=${value}`)
     const nat = (fleet: FleetText) => {
       edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-a' })
       only({ realServer: 'rs-a1', port: 8080 })(fleet)
     }
+    assert.deepEqual(sysctls(nat), ['net.ipv4.ip_forward=1'])
     assert.deepEqual(
-      stateOf(nat, 'director/dir-a').sysctls.map(({ key, value }) => [key, value]),
-      [['net.ipv4.ip_forward', '1']],
+      sysctls(() => {}),
+      ['net.ipv4.vs.conn_reuse_mode=2'],
     )
-    assert.deepEqual(stateOf(() => {}, 'director/dir-a').sysctls, [])
   })
 
   const WEIGHTS: { name: string; change: (fleet: FleetText) => void; want: number[] }[] = [

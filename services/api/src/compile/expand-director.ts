@@ -5,6 +5,7 @@ import {
   familyOf,
   type AddressState,
   type DestinationState,
+  type Family,
   type HostState,
   type Ip,
   type ServiceState,
@@ -38,7 +39,7 @@ export function expandDirector(
     lingerSeconds: 0,
     devices: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: forwardingSysctls(services),
+    sysctls: directorSysctls(services),
     clamps: [],
     services: services.toSorted(byServiceKey),
   }
@@ -106,17 +107,27 @@ function anchorOf(director: DirectorSpec, vip: Ip, index: FleetIndex): Ip {
   return anchor
 }
 
-/** NAT sends other hosts' packets on, so the host must forward; DR and TUN need nothing. */
-function forwardingSysctls(services: readonly ServiceState[]): SysctlState[] {
-  const families = new Set(
-    services
-      .filter((service) => service.destinations.some((d) => d.forwarding.method === 'nat'))
-      .map((service) => familyOf(service.address)),
-  )
+/** What the director's namespace must be set to for the methods that it uses. */
+function directorSysctls(services: readonly ServiceState[]): SysctlState[] {
+  const uses = (methods: readonly string[], family?: Family) =>
+    services.some(
+      (service) =>
+        (family === undefined || familyOf(service.address) === family) &&
+        service.destinations.some((d) => methods.includes(d.forwarding.method)),
+    )
   const sysctls: SysctlState[] = []
-  if (families.has('ipv4')) sysctls.push({ key: 'net.ipv4.ip_forward', value: '1', accept: ['1'] })
-  if (families.has('ipv6')) {
+  // NAT sends other hosts' packets on, so the host must forward; DR and TUN need nothing.
+  if (uses(['nat'], 'ipv4')) {
+    sysctls.push({ key: 'net.ipv4.ip_forward', value: '1', accept: ['1'] })
+  }
+  if (uses(['nat'], 'ipv6')) {
     sysctls.push({ key: 'net.ipv6.conf.all.forwarding', value: '1', accept: ['1'] })
+  }
+  // A director of DR and TUN never sees an answer, so a finished connection stays in FIN_WAIT for two minutes,
+  // and a client port that comes back meanwhile goes to the same real server, even one that drains. Bit 2
+  // schedules those anew (Documentation/networking/ipvs-sysctl.rst, conn_reuse_mode).
+  if (uses(['dr', 'tun'])) {
+    sysctls.push({ key: 'net.ipv4.vs.conn_reuse_mode', value: '2', accept: ['2', '3'] })
   }
   return sysctls
 }
