@@ -80,6 +80,8 @@ export const REJECTION_CODES = [
   'bad-digest',
   'unknown-format',
   'unreadable',
+  /** The agent died again and again on it; the state before is in force. */
+  'quarantined',
 ] as const
 export const rejectionSchema = z.object({
   code: z.enum(REJECTION_CODES),
@@ -113,6 +115,8 @@ export type Drain = z.infer<typeof drainSchema>
 /** How many of each list a report carries at most; totals are counted apart. */
 export const REPORT_LIST_MAX = 100
 
+export const HELD_TEXT_MAX = 200
+
 export const statusReportSchema = z.object({
   /** Grows by one for each report of this identity; an older one is ignored. */
   seq: z.int().min(1),
@@ -123,6 +127,8 @@ export const statusReportSchema = z.object({
   source: z.enum(['none', 'disk', 'control-plane', 'file']),
   applied: versionSchema.nullable(),
   rejected: rejectionSchema.nullable(),
+  /** Why an operator stopped the agent on the host itself; null = it applies what is published. */
+  held: z.string().max(HELD_TEXT_MAX).nullable().default(null),
   counts: z.object({ services: z.int(), destinations: z.int() }),
   failedOps: z.array(failedOpSchema).max(REPORT_LIST_MAX),
   failedOpCount: z.int().min(0),

@@ -183,6 +183,7 @@ export function makeReport(seq: number, changed: Partial<StatusReport> = {}): St
     source: 'control-plane',
     applied: null,
     rejected: null,
+    held: null,
     counts: { services: 0, destinations: 0 },
     failedOps: [],
     failedOpCount: 0,

@@ -202,8 +202,10 @@ test('hold stops applying and release catches up', async (t) => {
   bench.kernel.services.get('tcp/10.1.0.100:80')?.destinations.clear()
   await new Promise((resolve) => setTimeout(resolve, 2_500))
   assert.equal(bench.kernel.writeCount(), writes)
+  await until(() => bench.api.reports.at(-1)?.held === 'incident', 'the reason in a report')
   await releaseHold(disk)
   await until(() => bench.api.reports.at(-1)?.applied?.generation === 2, 'the waiting state')
+  await until(() => bench.api.reports.at(-1)?.held === null, 'a report that it is released')
   bench.stop.abort()
   await done
 })

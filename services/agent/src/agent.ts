@@ -78,6 +78,8 @@ export class Agent {
   private boot: BootRecord = FRESH_BOOT
   private applied: Version | null = null
   private rejected: Rejection | null = null
+  /** Why an operator stopped this agent on the host, as last seen. */
+  private held: string | null = null
   /** A state that came while held. */
   private paused: Candidate | undefined
   /** Everything was looked at once in this life; from then on changes are enough. */
@@ -124,8 +126,8 @@ export class Agent {
   }
 
   snapshot(): Snapshot {
-    const { applied, rejected } = this
-    return takeSnapshot(this.world, this.deps.facts, { applied, rejected })
+    const { applied, rejected, held } = this
+    return takeSnapshot(this.world, this.deps.facts, { applied, rejected, held })
   }
 
   /** Brings the last-known-good state from disk into memory, after counting this start. */
@@ -216,7 +218,7 @@ export class Agent {
     if (version !== null && isQuarantined(this.boot, version) && options.force !== true) {
       return this.reject(quarantineRejection(version))
     }
-    if ((await holdReason(this.deps.disk)) !== undefined && options.source === 'control-plane') {
+    if ((await this.isHeld()) && options.source === 'control-plane') {
       this.paused = candidate
       return { is: 'paused' }
     }
@@ -380,7 +382,7 @@ export class Agent {
     round: () => Promise<RoundResult>,
     ignoreHold = false,
   ): Promise<RoundResult> {
-    if (!ignoreHold && (await holdReason(this.deps.disk)) !== undefined) return noRound()
+    if ((await this.isHeld()) && !ignoreHold) return noRound()
     const now = this.world.clock.monotonicMs()
     try {
       const result = await round()
@@ -399,6 +401,11 @@ export class Agent {
     }
   }
 
+  private async isHeld(): Promise<boolean> {
+    this.held = (await holdReason(this.deps.disk)) ?? null
+    return this.held !== null
+  }
+
   private exclusive<T>(work: () => Promise<T>): Promise<T> {
     const run = this.queue.then(work, work)
     this.queue = run.catch(() => undefined)
@@ -409,8 +416,8 @@ export class Agent {
 function quarantineRejection(version: Version): Rejection {
   const name = `${version.epoch}.${version.generation}`
   return refuse(
-    'unreadable',
-    `quarantined: the agent died three times in a row on ${name}; the state before it is in force`,
+    'quarantined',
+    `the agent died three times in a row on ${name}; the state before it is in force`,
     version,
   )
 }

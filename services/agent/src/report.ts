@@ -1,5 +1,11 @@
 /** What the control plane and `status` hear: one snapshot of this agent, cut to what a report may carry. */
-import { REPORT_LIST_MAX, type Drain, type Rejection, type StatusReport } from '@lvs-fleet/contract'
+import {
+  HELD_TEXT_MAX,
+  REPORT_LIST_MAX,
+  type Drain,
+  type Rejection,
+  type StatusReport,
+} from '@lvs-fleet/contract'
 import type { World } from './reconcile/world.ts'
 import type { Version } from './state/candidate.ts'
 
@@ -15,7 +21,11 @@ export type Snapshot = Omit<StatusReport, 'seq'>
 export function takeSnapshot(
   world: World,
   facts: HostFacts,
-  state: { readonly applied: Version | null; readonly rejected: Rejection | null },
+  state: {
+    readonly applied: Version | null
+    readonly rejected: Rejection | null
+    readonly held: string | null
+  },
 ): Snapshot {
   const failedOps = world.troubles.failedOps
   const drains = listDrains(world)
@@ -26,6 +36,7 @@ export function takeSnapshot(
     source: world.inForce.source,
     applied: state.applied,
     rejected: state.rejected,
+    held: state.held === null ? null : state.held.slice(0, HELD_TEXT_MAX),
     counts: { services: world.inForce.services.size, destinations: world.inForce.destinationCount },
     failedOps: failedOps.slice(0, REPORT_LIST_MAX),
     failedOpCount: failedOps.length,

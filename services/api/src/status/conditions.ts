@@ -4,7 +4,7 @@
  */
 import type { Manifest, StatusReport } from '@lvs-fleet/contract'
 
-export const CONDITION_TYPES = ['converged', 'drifted', 'rejected', 'stale'] as const
+export const CONDITION_TYPES = ['converged', 'drifted', 'rejected', 'held', 'stale'] as const
 
 export type Condition = {
   readonly type: (typeof CONDITION_TYPES)[number]
@@ -24,7 +24,7 @@ export type HostFacts = {
 }
 
 export function conditionsOf(facts: HostFacts): Condition[] {
-  return [converged(facts), drifted(facts), rejected(facts), stale(facts)]
+  return [converged(facts), drifted(facts), rejected(facts), held(facts), stale(facts)]
 }
 
 function converged({ published, report, enrolled }: HostFacts): Condition {
@@ -70,6 +70,15 @@ function rejected({ report }: HostFacts): Condition {
     type: 'rejected',
     status: rejection !== null,
     message: rejection === null ? 'no state is refused' : `${rejection.code}: ${rejection.detail}`,
+  }
+}
+
+function held({ report }: HostFacts): Condition {
+  const reason = report?.held ?? null
+  return {
+    type: 'held',
+    status: reason !== null,
+    message: reason === null ? 'nobody holds the agent' : `stopped on the host: ${reason}`,
   }
 }
 
