@@ -148,7 +148,8 @@ export function logRound(
 }
 
 function logVerify(log: Log, round: RoundResult, agent: Agent): void {
-  logRound(log, round.drift > 0 ? 'drift repaired' : 'failed ops tried again', round, agent)
+  // What is not drift was left over: a failed op tried again, an address whose linger is over.
+  logRound(log, round.drift > 0 ? 'drift repaired' : 'unfinished work taken up', round, agent)
 }
 
 type Nudge = {
