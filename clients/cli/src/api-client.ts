@@ -86,6 +86,7 @@ function problemToError(answer: Answer, request: Request): CliError {
   const said = problem.success ? (problem.data.detail ?? problem.data.title) : undefined
   const lines = [said ?? `${request.method ?? 'GET'} ${request.path} answered ${answer.status}`]
   for (const error of problem.data?.errors ?? []) {
+    if (said?.includes(`${error.pointer}: ${error.message}`) === true) continue
     lines.push(
       `  ${error.pointer === '' ? (error.object ?? '(document)') : error.pointer}: ${error.message}`,
     )

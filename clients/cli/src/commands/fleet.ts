@@ -1,5 +1,5 @@
 /** apply, plan, export: the whole fleet as one document. */
-import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parse, stringify, YAMLParseError } from 'yaml'
 import { mutationSchema } from '../answers.ts'
@@ -57,20 +57,17 @@ async function applyFleet(options: ApplyOptions, command: Command): Promise<void
         dryRun: dryRun ? 'true' : undefined,
         allowShrink: options.allowShrink === true ? 'true' : undefined,
       },
-      body: readDocument(options.file),
+      body: await readDocument(options.file),
     }),
   )
   printValue(mutation, output, () => formatMutation(mutation, { dryRun }))
   if (options.detailedExitcode === true && mutation.changes.length > 0) process.exitCode = 4
 }
 
-function readDocument(file: string): unknown {
-  let text: string
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch {
+async function readDocument(file: string): Promise<unknown> {
+  const text = await readText(file).catch(() => {
     throw new CliError(`cannot read ${file}`, 2)
-  }
+  })
   try {
     const value: unknown = parse(text)
     return value ?? {}
@@ -78,4 +75,12 @@ function readDocument(file: string): unknown {
     if (!(error instanceof YAMLParseError)) throw error
     throw new CliError(`${file} is not YAML: ${error.message.split('\n')[0] ?? ''}`, 2)
   }
+}
+
+/** Standard input as a stream: a pipe that has nothing yet is not an error. */
+async function readText(file: string): Promise<string> {
+  if (file !== '-') return readFile(file, 'utf8')
+  const chunks: string[] = []
+  for await (const chunk of process.stdin.setEncoding('utf8')) chunks.push(String(chunk))
+  return chunks.join('')
 }

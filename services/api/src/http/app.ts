@@ -1,5 +1,4 @@
 /** createApp: dependencies → the HTTP API as a value; it neither listens nor reads the environment. */
-import { randomUUID } from 'node:crypto'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { z } from 'zod'
 import { ApiError } from '../errors.ts'
@@ -8,6 +7,7 @@ import { invalidBody, zodDetails } from '../verbs/refusals.ts'
 import type { AppEnv } from './app-env.ts'
 import { agentAuth, operatorAuth } from './auth.ts'
 import { checkBody } from './body.ts'
+import { idlePoll } from './idle-poll.ts'
 import { allowedMethods } from './methods.ts'
 import { handleError, problemResponse } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
@@ -18,14 +18,7 @@ import { fleetRoutes } from './routes/fleet.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
 import { probeRoutes } from './routes/probes.ts'
-
-const SAFE_HEADERS = {
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'x-frame-options': 'DENY',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'cache-control': 'no-store',
-} as const
+import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
 
 export type App = OpenAPIHono<AppEnv>
 
@@ -47,9 +40,9 @@ export function createApp(deps: Deps): App {
     )
   })
 
+  app.use('/v1/agent/state', idlePoll(deps))
   app.use(async (c, next) => {
-    const given = c.req.header('x-request-id')
-    const requestId = given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
+    const requestId = requestIdOf(c.req.header('x-request-id'))
     c.set('requestId', requestId)
     for (const [name, value] of Object.entries(SAFE_HEADERS)) c.header(name, value)
     c.header('x-request-id', requestId)

@@ -66,7 +66,8 @@ async function findHost(deps: Deps, token: string): Promise<Identity | undefined
   return found.identity
 }
 
-function bearer(c: Context<AppEnv>): string | undefined {
+/** The credential of a request; undefined when there is none that could be one. */
+export function bearer(c: Context<AppEnv>): string | undefined {
   const match = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(c.req.header('authorization') ?? '')
   return match?.[1]
 }

@@ -1,0 +1,165 @@
+/** The CLI as an operator runs it: its own process against a real API, what it prints and how it exits. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { startTestApi, type TestApi } from './harness.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const CLI = `${root}clients/cli/src/main.ts`
+const FLEET = `${root}examples/two-sites.yaml`
+
+type Result = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
+
+describe('lvsfleet', () => {
+  let api: TestApi
+
+  before(async () => {
+    api = await startTestApi()
+  })
+  after(async () => api.close())
+
+  const run = (words: readonly string[], input = '') =>
+    runCli(words, input, { LVSFLEET_API: api.url, LVSFLEET_KEY: api.adminKey })
+
+  it('plans, applies, and finds nothing left to change', async () => {
+    const plan = await run(['plan', '-f', FLEET, '--detailed-exitcode'])
+    assert.equal(plan.code, 4)
+    assert.match(plan.stdout, /\+ virtual-service web-a/)
+    assert.match(
+      plan.stdout,
+      /\+ destination tcp\/10\.1\.0\.100:80 > 10\.2\.0\.11:80 tun ipip weight 100/,
+    )
+    assert.match(plan.stdout, /plan: 11 to create, .* nothing was changed/)
+    const applied = await run(['apply', '-f', FLEET])
+    assert.deepEqual([applied.code, /revision 1: 11 created/.test(applied.stdout)], [0, true])
+    const again = await run(['apply', '-f', FLEET, '--detailed-exitcode'])
+    assert.deepEqual([again.code, again.stdout], [0, 'nothing changes; revision 1\n'])
+  })
+
+  it('takes from standard input what it exported', async () => {
+    const exported = await run(['export'])
+    const applied = await run(['apply', '-f', '-'], exported.stdout)
+    assert.deepEqual([applied.code, applied.stdout], [0, 'nothing changes; revision 1\n'])
+  })
+
+  it('drains a site and changes a weight, and shows both', async () => {
+    assert.match((await run(['drain', 'site', 'b'])).stdout, /done in revision 2/)
+    assert.match((await run(['weight', 'web', 'rs-a1', '300'])).stdout, /done in revision 3/)
+    const explained = await run(['explain', 'web-a'])
+    assert.match(explained.stdout, /rs-a1 +dr +10\.1\.0\.11 +300/)
+    assert.match(explained.stdout, /rs-b1 +tun ipip +10\.2\.0\.11 +0 .*site b drains/)
+    const revisions = await run(['revisions'])
+    assert.match(revisions.stdout.split('\n')[1] ?? '', /^3 .*updated pool web/)
+    assert.match((await run(['export', '--revision', '1'])).stdout, /state: active/)
+  })
+
+  it('prints JSON for machines', async () => {
+    const hosts: unknown = JSON.parse((await run(['status', '-o', 'json'])).stdout)
+    assert.ok(Array.isArray(hosts))
+    assert.equal(hosts.length, 6)
+  })
+
+  it('renders a host, makes a token, shows and lists objects', async () => {
+    assert.match((await run(['render', 'rs-b1'])).stdout, /^#!\/bin\/sh\n/)
+    const token = await run(['join-token', '--role', 'director', '--site', 'a', '--name', 'dir-a'])
+    assert.match(token.stdout, /^lvsj_\w+_\S+\n$/)
+    assert.match((await run(['get', 'pools'])).stdout, /web +rs-a1:300/)
+    assert.match((await run(['get', 'pool', 'web'])).stdout, /weight: 300/)
+  })
+
+  const REFUSALS: { name: string; words: string[]; input?: string; code: number; says: RegExp }[] =
+    [
+      {
+        name: 'an unknown field',
+        words: ['apply', '-f', '-'],
+        input: 'sites: {a: {nets: []}}',
+        code: 1,
+        says: /\/sites\/a\/nets/,
+      },
+      {
+        name: 'text that is no YAML',
+        words: ['apply', '-f', '-'],
+        input: 'a: [',
+        code: 2,
+        says: /is not YAML/,
+      },
+      {
+        name: 'a file that is not there',
+        words: ['apply', '-f', '/no/such'],
+        code: 2,
+        says: /cannot read \/no\/such/,
+      },
+      {
+        name: 'an object that is needed',
+        words: ['delete', 'site', 'a'],
+        code: 1,
+        says: /needed by director\/dir-a/,
+      },
+      {
+        name: 'a removal that is too large',
+        words: ['delete', 'virtual-service', 'web-a'],
+        code: 1,
+        says: /would lose too much/,
+      },
+      {
+        name: 'an unknown kind',
+        words: ['get', 'things'],
+        code: 2,
+        says: /there is no kind things/,
+      },
+      { name: 'an unknown object', words: ['get', 'pool', 'none'], code: 1, says: /none/ },
+      {
+        name: 'a weight out of range',
+        words: ['weight', 'web', 'rs-a1', '70000'],
+        code: 2,
+        says: /0 to 65535/,
+      },
+      { name: 'an unknown command', words: ['frobnicate'], code: 2, says: /unknown command/ },
+    ]
+  for (const { name, words, input, code, says } of REFUSALS) {
+    it(`refuses ${name} in one line, with exit code ${code}`, async () => {
+      const result = await run(words, input)
+      assert.equal(result.code, code)
+      assert.match(result.stderr, says)
+      assert.doesNotMatch(result.stderr, /\n +at /, 'a stack trace is for us, not for operators')
+    })
+  }
+
+  it('says with its own exit code that nobody answers, or that the key is wrong', async () => {
+    const nobody = await runCli(['status'], '', {
+      LVSFLEET_API: 'http://127.0.0.1:1',
+      LVSFLEET_KEY: 'k',
+    })
+    assert.deepEqual([nobody.code, /cannot reach the API/.test(nobody.stderr)], [3, true])
+    const stranger = await runCli(['status'], '', {
+      LVSFLEET_API: api.url,
+      LVSFLEET_KEY: 'lvsk_no',
+    })
+    assert.deepEqual([stranger.code, /API key/.test(stranger.stderr)], [1, true])
+  })
+
+  it('shows help with examples', async () => {
+    const help = await run(['--help'])
+    assert.equal(help.code, 0)
+    assert.match(help.stdout, /Examples:/)
+  })
+})
+
+async function runCli(
+  words: readonly string[],
+  input: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Result> {
+  const child = spawn(process.execPath, [CLI, ...words], {
+    env: { PATH: process.env['PATH'], NO_COLOR: '1', ...env },
+    timeout: 20_000,
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  child.stdin.end(input)
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  return { code, stdout, stderr }
+}
