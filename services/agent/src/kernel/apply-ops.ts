@@ -18,12 +18,6 @@ export type Run =
 
 export type CarryOut = (run: Run) => Promise<readonly (NetlinkFailure | undefined)[]>
 
-/** What a subsystem did: one place per op, and how many messages, files or programs it wrote. */
-export type Applied = {
-  readonly failures: readonly (NetlinkFailure | undefined)[]
-  readonly writeCount: number
-}
-
 export async function applyOps(ops: readonly Op[], carryOut: CarryOut): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
   for (const run of cutIntoRuns(ops)) {

@@ -4,7 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Op } from '@lvs-fleet/contract'
-import type { Applied } from './apply-ops.ts'
+import type { Applied } from './applied.ts'
 import { KernelError } from './kernel.ts'
 import { explainErrno } from './netlink/errno.ts'
 import type { NetlinkFailure } from './netlink/message.ts'

@@ -16,7 +16,7 @@ import {
 import type { Fleet } from '../intent/fleet.ts'
 import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
 import { problem, type Problem } from '../intent/problem.ts'
-import { routesOf, type Route } from './destinations.ts'
+import { createChooser, routesOf, type Route } from './destinations.ts'
 import { expandDirector, type ServiceRoutes } from './expand-director.ts'
 import {
   assertDistinctDevices,
@@ -49,6 +49,7 @@ export function hostKey(role: Role, name: string): string {
 /** Takes a fleet that `validateFleet` found nothing wrong with. */
 export function compileFleet(fleet: Fleet): Compiled {
   const index = indexFleet(fleet)
+  const choose = createChooser(index)
   const problems: Problem[] = []
   const warnings: Problem[] = []
   const incoming = new Map<string, IncomingRoute[]>()
@@ -56,7 +57,7 @@ export function compileFleet(fleet: Fleet): Compiled {
   for (const director of fleet.directors) {
     const carried = (index.carriedBy.get(director.name) ?? []).map((service) => ({
       service,
-      routes: routesOf(director, service, index),
+      routes: routesOf(director, service, index, choose),
     }))
     problems.push(...routeProblems(director, carried), ...overlapProblems(director, carried))
     warnings.push(...deliveryWarnings(director, carried, index))

@@ -30,8 +30,8 @@ export function routesOf(
   director: DirectorSpec,
   service: VirtualServiceSpec,
   index: FleetIndex,
+  choose: ForwardingChooser,
 ): Route[] {
-  const choose = rememberChoices(index)
   const routes: Route[] = []
   const members = index.membersOf(service.pool)
   for (const vip of service.vips) {
@@ -65,16 +65,19 @@ export function routesOf(
   return routes
 }
 
+export type ForwardingChooser = (question: ForwardingQuestion) => ForwardingChoice
+
 /** A director asks the same question for every virtual service of a pool: one answer serves them all. */
-function rememberChoices(index: FleetIndex): (question: ForwardingQuestion) => ForwardingChoice {
+export function createChooser(index: FleetIndex): ForwardingChooser {
+  const choices = new Map<string, ForwardingChoice>()
   return (question) => {
     const { director, server, family, servicePort, serverPort, request } = question
     const ports = servicePort === serverPort ? '' : `${servicePort}>${serverPort}`
     const key = `${director.name} ${server.name} ${family} ${request} ${ports}`
-    const known = index.choices.get(key)
+    const known = choices.get(key)
     if (known !== undefined) return known
     const choice = chooseForwarding(question, index)
-    index.choices.set(key, choice)
+    choices.set(key, choice)
     return choice
   }
 }

@@ -2,7 +2,7 @@
 import { describeForwarding, serviceKey, type Ip } from '@lvs-fleet/contract'
 import type { Fleet } from '../intent/fleet.ts'
 import type { Refusal } from './choose-forwarding.ts'
-import { routesOf } from './destinations.ts'
+import { createChooser, routesOf } from './destinations.ts'
 import { indexFleet } from './fleet-index.ts'
 
 export type Explanation = {
@@ -25,11 +25,12 @@ export type Explanation = {
 
 export function explainVirtualService(fleet: Fleet, name: string): Explanation[] {
   const index = indexFleet(fleet)
+  const choose = createChooser(index)
   const explanations: Explanation[] = []
   for (const director of index.directors) {
     for (const service of index.carriedBy.get(director.name) ?? []) {
       if (service.name !== name) continue
-      for (const route of routesOf(director, service, index)) {
+      for (const route of routesOf(director, service, index, choose)) {
         const { choice } = route
         explanations.push({
           director: director.name,

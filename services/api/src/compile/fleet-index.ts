@@ -10,7 +10,6 @@ import type {
 } from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
 import { DEFAULT_MTU } from '../intent/site.ts'
-import type { ForwardingChoice } from './choose-forwarding.ts'
 
 /** One member of a pool with its real server, wherever it came from. */
 export type ResolvedMember = {
@@ -28,8 +27,6 @@ export type FleetIndex = {
   /** Virtual services that each director carries, in order of their names. */
   readonly carriedBy: ReadonlyMap<string, readonly VirtualServiceSpec[]>
   readonly pathMtu: (from: string, to: string) => number
-  /** Forwarding choices made so far in this compilation; see destinations.ts. */
-  readonly choices: Map<string, ForwardingChoice>
 }
 
 /** Takes a fleet that `validateFleet` found nothing wrong with. */
@@ -49,7 +46,6 @@ export function indexFleet(fleet: Fleet): FleetIndex {
       ]),
     ),
     pathMtu: (from, to) => pathMtu(sites, from, to),
-    choices: new Map(),
   }
 }
 

@@ -5,7 +5,7 @@
  * for that round. The kernel answers a wrong guess with EEXIST, so no more than a round is lost.
  */
 import type { ServiceRef } from '@lvs-fleet/contract'
-import type { Applied } from '../apply-ops.ts'
+import type { Applied } from '../applied.ts'
 import {
   KernelError,
   type ObservedDestination,

@@ -4,7 +4,7 @@
  * long as tables of ours stand.
  */
 import { familyOf, type ClampState, type Family, type Ip, type Op } from '@lvs-fleet/contract'
-import type { Applied } from '../apply-ops.ts'
+import type { Applied } from '../applied.ts'
 import { KernelError } from '../kernel.ts'
 import type { NetlinkFailure } from '../netlink/message.ts'
 import {

@@ -4,7 +4,7 @@
  * resolved against a fresh dump and then sent in batches.
  */
 import type { AddressState, DeviceState, Op } from '@lvs-fleet/contract'
-import type { Applied } from '../apply-ops.ts'
+import type { Applied } from '../applied.ts'
 import type { ObservedLink, ObservedNetwork } from '../kernel.ts'
 import type { NetlinkFailure } from '../netlink/message.ts'
 import type { MessageWriter } from '../netlink/message-writer.ts'
