@@ -3,13 +3,8 @@ import { addressKey, type FailedOp, type HostPart, type Op } from '@lvs-fleet/co
 import { sendForgiving } from '../apply/apply.ts'
 import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import {
-  objectKey,
-  planNetwork,
-  type Claim,
-  type NetworkPlan,
-  type ObservedHost,
-} from '../plan/plan-network.ts'
+import { objectKey, type Claim, type NetworkPlan, type ObservedHost } from '../plan/network-plan.ts'
+import { planNetwork } from '../plan/plan-network.ts'
 import { failedOpsOf } from './troubles.ts'
 import { noRound, saveLedger, type Cause, type RoundResult, type World } from './world.ts'
 

@@ -5,6 +5,7 @@
  */
 import type { AddressState, DeviceState, Op } from '@lvs-fleet/contract'
 import type { Applied } from '../applied.ts'
+import { holdersOf } from '../holder.ts'
 import type { ObservedLink, ObservedNetwork } from '../kernel.ts'
 import type { NetlinkFailure } from '../netlink/message.ts'
 import type { MessageWriter } from '../netlink/message-writer.ts'
@@ -50,7 +51,7 @@ export class RtnlKernel {
 /** In order: an address may be placed beside one that was added a moment before. */
 function resolveAll(ops: readonly NetworkOp[], network: ObservedNetwork): readonly Resolved[] {
   const indexByName = new Map(network.links.map(({ name, index }) => [name, index]))
-  const indexByAddress = new Map(network.addresses.map((held) => [held.address, held.linkIndex]))
+  const indexByAddress = holdersOf(network.addresses)
   return ops.map((op) => {
     if (op.kind === 'device.create') return resolveCreation(op.device)
     if (op.kind === 'device.remove') return resolveRemoval(op.device, network.links)
@@ -59,7 +60,7 @@ function resolveAll(ops: readonly NetworkOp[], network: ObservedNetwork): readon
       'device' in place ? indexByName.get(place.device) : indexByAddress.get(place.holding)
     if (index === undefined) return { failure: placeMissing(op.address) }
     if (op.kind === 'address.remove') return { write: (w) => removeAddress(w, address, index) }
-    indexByAddress.set(address, index)
+    if (!indexByAddress.has(address)) indexByAddress.set(address, index)
     return { write: (writer) => addAddress(writer, address, index) }
   })
 }

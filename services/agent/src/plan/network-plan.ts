@@ -1,0 +1,89 @@
+/**
+ * What a plan of the network part is made of: what was observed, what is known, the draft that grows, and
+ * how wanted objects are found among those that stand.
+ */
+import {
+  addressKey,
+  type AddressState,
+  type ClampState,
+  type DeviceState,
+  type FailedOp,
+  type Ip,
+  type Op,
+} from '@lvs-fleet/contract'
+import type { ObservedAddress, ObservedLink, ObservedNetwork } from '../kernel/kernel.ts'
+import { holdersOf } from '../kernel/holder.ts'
+import type { Ledger, OwnedSysctl } from '../ledger/ledger.ts'
+
+export type ObservedHost = {
+  readonly network: ObservedNetwork
+  readonly sysctls: ReadonlyMap<string, string | undefined>
+  readonly clamps: readonly ClampState[]
+}
+
+export type NetworkContext = {
+  readonly ledger: Ledger
+  readonly nowMs: number
+  /** True while a virtual service of ours, wanted or draining, is on this address. */
+  usesAddress(address: Ip): boolean
+  /** True while a virtual service of ours that left the state still drains on this address. */
+  drainsAddress(address: Ip): boolean
+}
+
+/** An object that is ours from before the op that makes it is sent. */
+export type Claim =
+  | { readonly kind: 'device'; readonly device: DeviceState }
+  | { readonly kind: 'address'; readonly address: AddressState }
+  | { readonly kind: 'sysctl'; readonly sysctl: OwnedSysctl }
+  | { readonly kind: 'clamp'; readonly clamp: ClampState }
+
+export type NetworkPlan = {
+  readonly adds: readonly Op[]
+  readonly removals: readonly Op[]
+  readonly claims: readonly Claim[]
+  /** Object keys that are ours in the ledger and in the kernel no more, nor wanted. */
+  readonly gone: readonly string[]
+  /** Object key → when it may go. */
+  readonly lingers: ReadonlyMap<string, number>
+  readonly conflicts: readonly FailedOp[]
+}
+
+export type NetworkDraft = {
+  adds: Op[]
+  removals: Op[]
+  claims: Claim[]
+  gone: string[]
+  lingers: Map<string, number>
+  conflicts: FailedOp[]
+  /** Devices that are made anew, so that their addresses must be too. */
+  readonly remade: Set<string>
+}
+
+export const objectKey = {
+  device: (device: DeviceState): string => `device ${device.name}`,
+  address: (address: AddressState): string => `address ${addressKey(address)}`,
+  sysctl: (key: string): string => `sysctl ${key}`,
+  clamp: (address: Ip): string => `clamp ${address}`,
+}
+
+/** The address on the interface it is meant for, with whatever prefix length. */
+export function findAddress(
+  address: AddressState,
+  network: ObservedNetwork,
+): ObservedAddress | undefined {
+  const link = placeOf(address, network)
+  if (link === undefined) return undefined
+  return network.addresses.find(
+    (candidate) => candidate.address === address.address && candidate.linkIndex === link,
+  )
+}
+
+function placeOf({ place }: AddressState, network: ObservedNetwork): number | undefined {
+  if ('device' in place) return network.links.find((link) => link.name === place.device)?.index
+  return holdersOf(network.addresses).get(place.holding)
+}
+
+export function isSameDevice(device: DeviceState, link: ObservedLink): boolean {
+  if (device.kind !== link.kind) return false
+  return device.kind === 'dummy' || (device.local === link.local && device.remote === link.remote)
+}
