@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
-import { buildAgent } from '../../../scripts/build.ts'
+import { AGENT_NODE_FLAGS, buildAgent } from '../../../scripts/build.ts'
 import { startLab, type Lab } from '../lab.ts'
 import type { Process } from '../host/process.ts'
 import { Controller } from './controller.ts'
@@ -89,7 +89,7 @@ export class FleetLab implements AsyncDisposable {
     const command = words.length === 0 ? ['run'] : words
     return [
       process.execPath,
-      '--max-semi-space-size=1',
+      ...AGENT_NODE_FLAGS,
       this.bundle,
       ...command,
       '--state-dir',

@@ -3,7 +3,7 @@
  * last-known-good (nobody signed it), so the agent is held afterwards: else its next start would undo it.
  */
 import { readFile } from 'node:fs/promises'
-import { hostPartSchema, serviceStateSchema } from '@lvs-fleet/contract'
+import { hostPartSchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { EXIT, type Config } from '../config.ts'
 import { takeLock } from '../disk/lock.ts'
@@ -11,6 +11,7 @@ import { openDisk, openReadOnlyDisk } from '../disk/node-disk.ts'
 import { setHold } from '../hold.ts'
 import { AgentError } from '../ports.ts'
 import { plainCandidate, type Candidate } from '../state/candidate.ts'
+import { sharedServiceSchema } from '../state/read-shard.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile } from '../status-file.ts'
 import { printPlan } from './dry-run.ts'
@@ -18,7 +19,7 @@ import { openSession, type Outside, type Session } from './session.ts'
 
 const hostStateSchema = z.strictObject({
   ...hostPartSchema.shape,
-  services: z.array(serviceStateSchema),
+  services: z.array(sharedServiceSchema),
 })
 
 export async function applyCommand(config: Config, outside: Outside): Promise<number> {

@@ -2,13 +2,7 @@
  * HTTP over node:http and node:https: fetch would cost 20 to 30 MB of memory. One keep-alive connection pool;
  * every call has a deadline for its headers, for silence within its body, and limits for its size.
  */
-import {
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-} from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 export const BODY_BYTES_MAX = 256 * 1024 * 1024
@@ -50,8 +44,10 @@ export class WireError extends Error {
 export function createHttpClient(baseUrl: URL): HttpClient {
   const options = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2 }
   const isTls = baseUrl.protocol === 'https:'
-  const agent = isTls ? new HttpsAgent(options) : new HttpAgent(options)
-  const send = isTls ? httpsRequest : httpRequest
+  // Not imported: an import of node:http evaluates all it exports, its WebSocket too, which loads undici
+  // (9 MB and a third of the start). And break-glass needs no HTTP at all.
+  const { Agent, request: send } = process.getBuiltinModule(isTls ? 'node:https' : 'node:http')
+  const agent = new Agent(options)
   const basePath = baseUrl.pathname.replace(/\/$/, '')
   return {
     request: (request) =>

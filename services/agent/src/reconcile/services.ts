@@ -57,8 +57,9 @@ export async function planChunk(world: World, keys: readonly string[]): Promise<
   for (let from = 0; from < keys.length; from += OBSERVE_CHUNK) {
     const part = keys.slice(from, from + OBSERVE_CHUNK)
     const observed = await observeServices(world, part)
+    const nowMs = world.clock.monotonicMs()
     for (const key of part) {
-      const item = planOne(world, key, observed.get(key))
+      const item = planOne(world, key, observed.get(key), nowMs)
       if (item !== undefined) planned.push(item)
     }
   }
@@ -96,6 +97,7 @@ function planOne(
   world: World,
   key: string,
   observed: StandingService | undefined,
+  nowMs: number,
 ): Planned | undefined {
   const { ledger } = world.book
   const desired = world.inForce.services.get(key)
@@ -105,7 +107,7 @@ function planOne(
   const context: ServiceContext = {
     owned: wasOwned,
     adopt: world.inForce.host.adopt,
-    nowMs: world.clock.monotonicMs(),
+    nowMs,
     drainSeconds: ownedDrainSeconds ?? desired?.drainSeconds ?? 0,
     drains: drainsBefore,
   }
@@ -190,9 +192,10 @@ function settle(
   }
   const failed = failedOpsOf(outcomes)
   if (plan.conflict !== null) failed.push(plan.conflict)
-  world.troubles.record(key, failed, world.clock.monotonicMs())
+  if (failed.length > 0) world.troubles.record(key, failed, world.clock.monotonicMs())
+  else world.troubles.drop(key)
   const drift = cause === 'verify' && wasOwned && !wasTrouble ? unexpected(done, planned) : []
-  world.repairs.add(drift, world.clock.wallMs())
+  if (drift.length > 0) world.repairs.add(drift, world.clock.wallMs())
   return {
     ops: outcomes.filter((outcome) => outcome.ok || outcome.code !== SKIPPED).length,
     failed: failed.length,

@@ -7,7 +7,8 @@ import { canonicalJson, compareVersions, type Manifest, type Shard } from '@lvs-
 import { saveAtomically, seal, sha256Hex, unseal, PRIVATE_MODE } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import type { Candidate, HeldShard, Version } from './candidate.ts'
-import { parseShard, verifyDocument, verifyManifest, type Trust } from './verify.ts'
+import { parseShard } from './read-shard.ts'
+import { verifyDocument, verifyManifest, type Trust } from './verify.ts'
 
 export const SLOTS = ['slot-a', 'slot-b'] as const
 export type Slot = (typeof SLOTS)[number]

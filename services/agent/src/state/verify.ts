@@ -9,7 +9,6 @@ import {
   compareVersions,
   manifestDigest,
   manifestSchema,
-  shardSchema,
   STATE_FORMAT,
   type Manifest,
   type Rejection,
@@ -24,6 +23,7 @@ import {
   type HeldShard,
   type Version,
 } from './candidate.ts'
+import { parseShard } from './read-shard.ts'
 
 /** Whose signature counts, and for which host. */
 export type Trust = { readonly controllerKeys: readonly KeyObject[]; readonly hostId: string }
@@ -77,22 +77,6 @@ export async function verifyDocument(
   }
   if (manifest === undefined) return rejected(refuse('unreadable', 'the document is empty'))
   return assemble({ manifest, jws, arrived, fresh }, context)
-}
-
-/** Parses one shard body whose digest the caller has checked. */
-export function parseShard(body: string): { shard: Shard } | { problem: string } {
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch {
-    return { problem: 'a shard is not JSON' }
-  }
-  const parsed = shardSchema.safeParse(value)
-  if (parsed.success) return { shard: parsed.data }
-  const issue = parsed.error.issues[0]
-  return {
-    problem: `a shard cannot be read at ${issue?.path.join('.') ?? '?'}: ${issue?.message ?? '?'}`,
-  }
 }
 
 async function assemble(

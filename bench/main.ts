@@ -1,0 +1,81 @@
+/**
+ * npm run bench: the promises about speed and size, measured. Ratios within one run and one guest; nothing
+ * here passes or fails, since a busy machine is no defect, but each figure says whether it met its target.
+ */
+import { parseArgs } from 'node:util'
+import { engineName } from '../test/lab/lab.ts'
+import { Outside } from './outside.ts'
+import { record, type Measured } from './record.ts'
+import type { Row } from './row.ts'
+import { agentRow } from './rows/agent.ts'
+import { pollRow } from './rows/poll.ts'
+import { programRow } from './rows/program.ts'
+import { reloadRow } from './rows/reload.ts'
+import { tableOf } from './table.ts'
+
+/** Natively measured first: no guest takes its share of the machine yet. */
+const ROWS: readonly Row[] = [pollRow, programRow, reloadRow, agentRow]
+
+const HELP = `npm run bench [-- OPTIONS]
+
+  --only NAME       this row only, repeatable
+  --engine NAME     qemu (default) or uml, the kernel lab's engine
+  --help            this text
+
+Rows:
+${ROWS.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('\n')}
+
+The guest's processor is emulated: compare figures within a run, not with other machines.`
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const rows = readOptions()
+  if (typeof rows === 'number') return rows
+  const log = (text: string) => console.error(`bench: ${text}`)
+  const measured: Measured[] = []
+  await using outside = new Outside(log)
+  for (const { name, inGuest, measure } of rows) {
+    log(`measuring ${name}`)
+    const started = performance.now()
+    const figures = await measure(outside)
+    measured.push({
+      row: name,
+      inGuest,
+      seconds: Math.round((performance.now() - started) / 1_000),
+      figures,
+    })
+    console.log(`\n${tableOf(figures)}\n`)
+  }
+  console.log(`\n${tableOf(measured.flatMap(({ figures }) => figures))}\n`)
+  console.log(`kept in ${record(measured, await outside.guest())}`)
+  return 0
+}
+
+function readOptions(): readonly Row[] | number {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: 'string', multiple: true },
+        engine: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) {
+      console.log(HELP)
+      return 0
+    }
+    process.env['LAB_ENGINE'] = engineName(values.engine)
+    const wanted = values.only ?? ROWS.map(({ name }) => name)
+    return wanted.map((name) => {
+      const row = ROWS.find((candidate) => candidate.name === name)
+      if (row === undefined) throw new Error(`there is no row ${name}`)
+      return row
+    })
+  } catch (error) {
+    console.error(
+      `${error instanceof Error ? error.message : String(error)}; see npm run bench -- --help`,
+    )
+    return 2
+  }
+}

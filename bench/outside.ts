@@ -1,0 +1,36 @@
+/** What rows measure on: a controller and one guest, started when a row first asks, ended with the run. */
+import { FleetLab } from '../test/lab/fleet/fleet-lab.ts'
+import type { Guest } from './record.ts'
+
+export type Log = (text: string) => void
+
+export class Outside implements AsyncDisposable {
+  readonly log: Log
+  private starting: Promise<FleetLab> | undefined
+
+  constructor(log: Log) {
+    this.log = log
+  }
+
+  fleet(): Promise<FleetLab> {
+    this.starting ??= FleetLab.start(this.log)
+    return this.starting
+  }
+
+  /** Undefined when no row needed a guest. */
+  async guest(): Promise<Guest | undefined> {
+    if (this.starting === undefined) return undefined
+    const { lab } = await this.starting
+    const line = async (command: string) => (await lab.run('root', command)).stdout.trim()
+    return {
+      engine: lab.engine,
+      kernel: await line('uname -r'),
+      ipvsadm: await line('ipvsadm --version | head -n 1'),
+      keepalived: await line('keepalived --version 2>&1 | head -n 1'),
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.starting?.catch(() => undefined))?.stop()
+  }
+}

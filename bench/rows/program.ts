@@ -1,0 +1,129 @@
+/**
+ * An empty kernel made full, and all weights of a full one changed: by the agent as it ships (`apply FILE`,
+ * from the start of its process to its end), by ipvsadm and by keepalived, each in a namespace of its own.
+ */
+import { writeFileSync } from 'node:fs'
+import type { FleetLab } from '../../test/lab/fleet/fleet-lab.ts'
+import { agentCommand } from '../agent-command.ts'
+import { bundle } from '../bundle.ts'
+import { figure, median, ms, type Figure } from '../figure.ts'
+import { byKeepalived } from '../keepalived.ts'
+import { inNamespace, timed } from '../namespace.ts'
+import type { Outside } from '../outside.ts'
+import type { Row } from '../row.ts'
+import { sizeName, type Size } from '../size.ts'
+import { ipvsadmText, stateText } from '../tables.ts'
+
+const REPEATS: Readonly<Record<Size, number>> = { 1_000: 3, 10_000: 1 }
+const BOUND_MS = 120_000
+const IPVSADM_BOUND_MS = 300_000
+const FIRST = 3
+const SECOND = 7
+
+export const programRow: Row = {
+  name: 'program',
+  summary: 'an empty kernel made full, and all weights changed: agent, ipvsadm, keepalived',
+  inGuest: true,
+  measure,
+}
+
+type Took = {
+  readonly whole: number
+  readonly reweigh: number
+  readonly kernel: number
+}
+
+async function measure(outside: Outside): Promise<readonly Figure[]> {
+  const fleet = await outside.fleet()
+  const { lab } = fleet
+  const program = await bundle(new URL('../guest/program.ts', import.meta.url))
+  await lab.sh('root', 'mkdir -p /run/bench')
+  const put = async (name: string, text: string) => {
+    writeFileSync(`${lab.dir}/${name}`, text)
+    await lab.sh('root', `cp ${lab.guestDir}/${name} /run/bench/${name}`)
+  }
+  const figures: Figure[] = []
+  for (const size of [1_000, 10_000] as const) {
+    await put('first.json', stateText(size, FIRST))
+    await put('second.json', stateText(size, SECOND))
+    await put('ipvsadm', ipvsadmText(size, FIRST))
+    const agents: Took[] = []
+    const others: number[] = []
+    for (let i = 0; i < REPEATS[size]; i++) {
+      outside.log(`agent and ipvsadm, ${sizeName(size)}, ${i + 1} of ${REPEATS[size]}`)
+      agents.push(await byAgent(fleet, program, `${size}-${i}`))
+      others.push(
+        (await inNamespace(lab, (name) =>
+          timed(lab, name, 'ipvsadm -R < /run/bench/ipvsadm', IPVSADM_BOUND_MS),
+        )) ?? Number.POSITIVE_INFINITY,
+      )
+    }
+    const whole = median(agents.map((took) => took.whole))
+    const reweigh = median(agents.map((took) => took.reweigh))
+    const kernel = median(agents.map((took) => took.kernel))
+    figures.push(besideIpvsadm(size, whole, kernel, median(others)))
+    figures.push(
+      figure(`all weights changed, ${sizeName(size)}: whole agent process`, ms(reweigh), {
+        numbers: { reweighMs: reweigh },
+      }),
+    )
+    if (size !== 1_000) continue
+    const peers: { start: number; reload: number }[] = []
+    for (let i = 0; i < REPEATS[size]; i++) {
+      outside.log(`keepalived, ${sizeName(size)}, ${i + 1} of ${REPEATS[size]}`)
+      peers.push(await byKeepalived(lab, size, FIRST, SECOND))
+    }
+    const start = median(peers.map((peer) => peer.start))
+    figures.push(
+      besideKeepalived(`${sizeName(size)} from empty: whole agent process`, whole, 'start', start),
+    )
+  }
+  return figures
+}
+
+function besideIpvsadm(size: Size, whole: number, kernel: number, other: number): Figure {
+  const isBounded = !Number.isFinite(other)
+  const otherMs = isBounded ? IPVSADM_BOUND_MS : other
+  const ratio = otherMs / whole
+  const times = `${isBounded ? 'at least ' : ''}${ratio.toFixed(1)} x`
+  return figure(
+    `${sizeName(size)} from empty: whole agent process`,
+    `${ms(whole)} (kernel port alone ${ms(kernel)})`,
+    {
+      beside: `ipvsadm -R ${isBounded ? '> ' : ''}${ms(otherMs)}: ${times}`,
+      target: size === 10_000 ? '>= 10 x as fast as ipvsadm -R' : '',
+      met: size === 10_000 ? ratio >= 10 : null,
+      numbers: { agentMs: whole, kernelPortMs: kernel, ipvsadmMs: otherMs, isBounded, ratio },
+    },
+  )
+}
+
+function besideKeepalived(what: string, agent: number, verb: string, other: number): Figure {
+  const ratio = other / agent
+  return figure(what, ms(agent), {
+    beside: `keepalived ${verb} ${ms(other)}: ${ratio.toFixed(1)} x`,
+    target: `ahead of keepalived's ${verb}`,
+    met: ratio > 1,
+    numbers: { agentMs: agent, keepalivedMs: other, ratio },
+  })
+}
+
+async function byAgent(fleet: FleetLab, program: string, run: string): Promise<Took> {
+  const { lab } = fleet
+  const within = async (host: string, command: string) => {
+    const took = await timed(lab, host, command, BOUND_MS)
+    if (took === undefined) throw new Error(`not done within ${BOUND_MS} ms: ${command}`)
+    return took
+  }
+  const apply = (file: string) =>
+    agentCommand(fleet, `dir-program-${run}`, 'apply', `/run/bench/${file}.json`).join(' ')
+  const { whole, reweigh } = await inNamespace(lab, async (name) => ({
+    whole: await within(name, apply('first')),
+    reweigh: await within(name, apply('second')),
+  }))
+  const kernel = await inNamespace(lab, async (name) => {
+    const command = [process.execPath, program, '/run/bench/first.json']
+    return Number(await lab.sh(name, command, { timeoutMs: BOUND_MS }))
+  })
+  return { whole, reweigh, kernel }
+}
