@@ -26,11 +26,15 @@ export type StandingAgent = {
   readonly host: string | undefined
   readonly read: (file: 'stat' | 'status') => Promise<string>
   readonly cpuMs: () => Promise<number>
+  /** Natively: no verify rounds from now on. */
+  readonly stopClock: () => void
   /** CPU of a second without any change, in ms. */
   readonly idleCpuMsPerSecond: number
 }
 
-type Started = Pick<StandingAgent, 'host' | 'read'> & { readonly stop: () => Promise<void> }
+type Started = Pick<StandingAgent, 'host' | 'read' | 'stopClock'> & {
+  readonly stop: () => Promise<void>
+}
 
 let made = 0
 
@@ -56,7 +60,7 @@ async function stand<T>(
   fleet: FleetLab,
   name: string,
   idleMs: number,
-  { stop, host, read }: Started,
+  { stop, host, read, stopClock }: Started,
   work: (agent: StandingAgent) => Promise<T>,
 ): Promise<T> {
   try {
@@ -66,7 +70,7 @@ async function stand<T>(
     const before = await cpuMs()
     await sleep(idleMs)
     const idleCpuMsPerSecond = ((await cpuMs()) - before) / Math.max(1, idleMs / 1_000)
-    return await work({ name, host, read, cpuMs, idleCpuMsPerSecond })
+    return await work({ name, host, read, cpuMs, stopClock, idleCpuMsPerSecond })
   } finally {
     await stop()
   }
@@ -78,6 +82,7 @@ async function startInGuest(fleet: FleetLab, name: string, host: string): Promis
   const agent = await lab.spawn(host, agentCommand(fleet, name), { name: `agent-${name}`, env })
   return {
     host,
+    stopClock: () => {},
     read: (file) => lab.readFile(`/proc/${agent.pid}/${file}`),
     stop: async () => {
       await agent.stop()
@@ -96,6 +101,7 @@ async function startNative(fleet: FleetLab, name: string): Promise<Started> {
   )
   return {
     host: undefined,
+    stopClock: () => child.kill('SIGUSR2'),
     read: async (file) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8'),
     stop: async () => {
       const gone = new Promise((resolve) => child.once('exit', resolve))

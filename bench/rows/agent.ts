@@ -76,12 +76,15 @@ async function changeCpuOf(
   place: string,
   size: Size,
 ): Promise<Figure> {
-  await changeWeights(fleet, agent, 2)
+  await changeWeights(fleet, agent, 5)
+  agent.stopClock()
+  await sleep(2_000)
+  const idle = place === 'native' ? await cpuPerSecond(agent, 10_000) : agent.idleCpuMsPerSecond
   const started = performance.now()
   const before = await agent.cpuMs()
   await changeWeights(fleet, agent, CHANGES)
   const seconds = (performance.now() - started) / 1_000
-  const cpuMs = (await agent.cpuMs()) - before - seconds * agent.idleCpuMsPerSecond
+  const cpuMs = (await agent.cpuMs()) - before - seconds * idle
   const each = Math.max(0, cpuMs) / CHANGES
   return figure(
     `agent CPU of one weight change on ${sizeName(size)}, ${placeName(place)}`,
@@ -92,6 +95,12 @@ async function changeCpuOf(
       numbers: { cpuMsPerChange: each },
     },
   )
+}
+
+async function cpuPerSecond(agent: StandingAgent, overMs: number): Promise<number> {
+  const before = await agent.cpuMs()
+  await sleep(overMs)
+  return ((await agent.cpuMs()) - before) / (overMs / 1_000)
 }
 
 /** Natively the fake kernel counts nothing that a witness could see. */
