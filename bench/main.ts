@@ -39,16 +39,18 @@ async function main(): Promise<number> {
     log(`measuring ${name}`)
     const started = performance.now()
     const figures = await measure(outside)
-    measured.push({
+    const done: Measured = {
       row: name,
       inGuest,
       seconds: Math.round((performance.now() - started) / 1_000),
       figures,
-    })
-    console.log(`\n${tableOf(figures)}\n`)
+    }
+    measured.push(done)
+    // Kept at once: a run that is interrupted later loses nothing.
+    const file = record([done], await outside.guest())
+    console.log(`\n${tableOf(figures)}\n\nkept in ${file}\n`)
   }
   console.log(`\n${tableOf(measured.flatMap(({ figures }) => figures))}\n`)
-  console.log(`kept in ${record(measured, await outside.guest())}`)
   return 0
 }
 
