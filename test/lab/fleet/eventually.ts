@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export async function eventually<T>(
   check: () => Promise<T>,
-  { withinMs = 20_000, everyMs = 100 } = {},
+  { withinMs = 10_000, everyMs = 100 } = {},
 ): Promise<T> {
   const deadline = Date.now() + withinMs
   for (;;) {

@@ -19,13 +19,9 @@ describe('a fleet that things happen to', () => {
   after(async () => fleet.stop())
 
   it('has an API write in the kernel in under a second, 99 times of 100', async () => {
-    // The promise is the product's, the noise the machine's: a busy neighbour may spoil a series, not three.
-    let p99 = Infinity
-    for (let series = 1; series <= 3 && p99 >= 1000; series++) {
-      const samples = (await measureChanges(fleet, 200)).toSorted((a, b) => a - b)
-      p99 = samples[197] ?? Infinity
-      console.log(`    200 writes, ms to the kernel: p50 ${samples[99]}, p99 ${p99}`)
-    }
+    const samples = (await measureChanges(fleet, 200)).toSorted((a, b) => a - b)
+    const p99 = samples[197] ?? Infinity
+    console.log(`    200 writes, ms to the kernel: p50 ${samples[99]}, p99 ${p99}`)
     assert.ok(p99 < 1000, `p99 is ${p99} ms`)
   })
 
