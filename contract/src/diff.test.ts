@@ -8,7 +8,8 @@ import {
   type HostState,
   type ServiceState,
 } from './host-state.ts'
-import { describeOp } from './op.ts'
+import type { Tunnel } from './ipvs.ts'
+import { describeOp, describeTunnel } from './op.ts'
 import { shrinkOf } from './shrink.ts'
 
 function destination(n: number, fields: Partial<DestinationState> = {}): DestinationState {
@@ -70,6 +71,50 @@ describe('diffHostStates', () => {
     ])
   })
 
+  it('edits the tunnel of a destination in place, whatever its types and options', () => {
+    const tunnels: Tunnel[] = [
+      { type: 'ipip' },
+      { type: 'gre', checksum: false },
+      { type: 'gre', checksum: true },
+      { type: 'gue', port: 6080, checksum: 'none' },
+      { type: 'gue', port: 6081, checksum: 'none' },
+      { type: 'gue', port: 6080, checksum: 'csum' },
+      { type: 'gue', port: 6080, checksum: 'remcsum' },
+    ]
+    const through = (tunnel: Tunnel) =>
+      state(
+        service(1, { destinations: [destination(1, { forwarding: { method: 'tun', tunnel } })] }),
+      )
+    for (const from of tunnels) {
+      for (const to of tunnels) {
+        const edit = `~ destination tcp/10.9.0.1:80 > 10.1.0.1:80 tun ${describeTunnel(from)} weight 100 -> tun ${describeTunnel(to)} weight 100`
+        assert.deepEqual(lines(through(to), through(from)), from === to ? [] : [edit])
+      }
+    }
+  })
+
+  it('edits the checksum of a device, and makes one with other ends anew', () => {
+    const gre = (remote: string, checksum: boolean): HostState => ({
+      ...state(),
+      devices: [
+        {
+          name: `lvsf-${remote}`,
+          kind: 'gre',
+          local: ip('10.1.0.11'),
+          remote: ip(remote),
+          checksum,
+        },
+      ],
+    })
+    assert.deepEqual(lines(gre('10.1.0.1', true), gre('10.1.0.1', false)), [
+      '~ device lvsf-10.1.0.1 gre local 10.1.0.11 remote 10.1.0.1 -> lvsf-10.1.0.1 gre local 10.1.0.11 remote 10.1.0.1 csum',
+    ])
+    assert.deepEqual(lines(gre('10.1.0.2', false), gre('10.1.0.1', false)), [
+      '+ device lvsf-10.1.0.2 gre local 10.1.0.11 remote 10.1.0.2',
+      '- device lvsf-10.1.0.1 gre local 10.1.0.11 remote 10.1.0.1',
+    ])
+  })
+
   it('never takes a destination that the kernel calls local for a change', () => {
     const local = state(
       service(1, { destinations: [destination(1, { forwarding: { method: 'local' } })] }),
@@ -83,6 +128,7 @@ describe('diffHostStates', () => {
     const full: HostState = {
       ...state(service(1, { destinations: [] })),
       devices: [{ name: 'lvsfleet0', kind: 'dummy' }],
+      guePorts: [{ address: ip('10.1.0.11'), port: 6080 }],
       sysctls: [{ key: 'net.ipv4.conf.all.arp_ignore', value: '1', accept: ['1'] }],
       addresses: [{ address: ip('10.9.0.1'), place: { device: 'lvsfleet0' } }],
       clamps: [{ address: ip('10.9.0.1'), mss: 1440 }],
@@ -90,6 +136,7 @@ describe('diffHostStates', () => {
     const order = (ops: string[]) => ops.map((line) => line.split(' ').slice(0, 2).join(' '))
     assert.deepEqual(order(lines(full, EMPTY_HOST_STATE)), [
       '+ device',
+      '+ gue',
       '~ sysctl',
       '+ mss',
       '+ address',
@@ -100,6 +147,7 @@ describe('diffHostStates', () => {
       '- address',
       '- mss',
       '~ sysctl',
+      '- gue',
       '- device',
     ])
   })

@@ -1,19 +1,21 @@
 /**
  * Keyed diff of two host states into ops, in the order in which they may be carried out:
- * devices, sysctls, addresses, clamps, services, destinations; then removals, reversed.
+ * devices, GUE ports, sysctls, addresses, clamps, services, destinations; then removals, reversed.
  * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
  */
 import { canonicalJson } from './canonical.ts'
 import {
   addressKey,
   destinationKey,
+  guePortKey,
   serviceKey,
   type DestinationRef,
+  type DeviceState,
   type HostState,
   type ServiceRef,
   type ServiceState,
 } from './host-state.ts'
-import type { Forwarding } from './ipvs.ts'
+import type { Forwarding, Tunnel } from './ipvs.ts'
 import type { DestinationConfig, Op, ServiceConfig } from './op.ts'
 
 export type KeyedDiff<A, B> = {
@@ -170,7 +172,14 @@ export function sameDestinationConfig(
 function sameForwarding(a: Forwarding, b: Forwarding): boolean {
   if (a.method === 'local' || b.method === 'local') return true
   if (a.method !== b.method) return false
-  return a.method !== 'tun' || b.method !== 'tun' || a.tunnel.type === b.tunnel.type
+  if (a.method !== 'tun' || b.method !== 'tun') return true
+  return sameTunnel(a.tunnel, b.tunnel)
+}
+
+function sameTunnel(a: Tunnel, b: Tunnel): boolean {
+  if (a.type === 'gre') return b.type === 'gre' && a.checksum === b.checksum
+  if (a.type === 'gue') return b.type === 'gue' && a.port === b.port && a.checksum === b.checksum
+  return a.type === b.type
 }
 
 function removeService(service: ServiceState): Op[] {
@@ -185,8 +194,8 @@ function removeService(service: ServiceState): Op[] {
 function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; removals: Op[] } {
   const adds: Op[] = []
   const removals: Op[] = []
-  // A device cannot be edited: one whose ends change has another name, so its whole value is its key.
-  const devices = diffByKey(desired.devices, current.devices, canonicalJson, canonicalJson)
+  const devices = diffByKey(desired.devices, current.devices, deviceKey, deviceKey)
+  const guePorts = diffByKey(desired.guePorts, current.guePorts, guePortKey, guePortKey)
   const sysctls = diffByKey(
     desired.sysctls,
     current.sysctls,
@@ -201,6 +210,11 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
     (c) => c.address,
   )
   for (const device of devices.created) adds.push({ kind: 'device.create', device })
+  for (const [device, from] of devices.kept) {
+    if (canonicalJson(device) !== canonicalJson(from))
+      adds.push({ kind: 'device.update', device, from })
+  }
+  for (const guePort of guePorts.created) adds.push({ kind: 'gue-port.open', guePort })
   for (const sysctl of sysctls.created) {
     adds.push({ kind: 'sysctl.set', key: sysctl.key, from: 'as found', to: sysctl.value })
   }
@@ -219,6 +233,12 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
   for (const sysctl of sysctls.removed) {
     removals.push({ kind: 'sysctl.set', key: sysctl.key, from: sysctl.value, to: 'as found' })
   }
+  for (const guePort of guePorts.removed) removals.push({ kind: 'gue-port.close', guePort })
   for (const device of devices.removed) removals.push({ kind: 'device.remove', device })
   return { adds, removals }
+}
+
+/** Only the checksum of a device can be edited: one whose ends change has another name. */
+function deviceKey(device: DeviceState): string {
+  return canonicalJson({ ...device, checksum: undefined })
 }

@@ -70,13 +70,29 @@ export const deviceStateSchema = z.discriminatedUnion('kind', [
   z.object({ name: deviceNameSchema, kind: z.literal('dummy') }),
   z.object({
     name: deviceNameSchema,
-    /** ipip: v4 in v4. sit: v6 in v4. ip6tnl: v4 and v6 in v6 (mode any). */
+    /** ipip: v4 in v4. sit: v6 in v4. ip6tnl: v4 and v6 in v6 (mode any). They also take what GUE carried. */
     kind: z.enum(['ipip', 'sit', 'ip6tnl']),
     local: ipSchema,
     remote: ipSchema,
   }),
+  z.object({
+    name: deviceNameSchema,
+    /** gre: v4 and v6 in v4. ip6gre: v4 and v6 in v6. */
+    kind: z.enum(['gre', 'ip6gre']),
+    local: ipSchema,
+    remote: ipSchema,
+    /** The kernel drops a packet that has a checksum where none is expected, and the reverse (ip_tunnel_rcv). */
+    checksum: z.boolean(),
+  }),
 ])
 export type DeviceState = z.infer<typeof deviceStateSchema>
+
+/**
+ * A UDP port on which the kernel takes GUE off (the receive ports of `ip fou`), bound to one address of the
+ * host. What was inside goes to the narrow tunnel device of the sender, or nowhere.
+ */
+export const guePortStateSchema = z.object({ address: ipSchema, port: portSchema })
+export type GuePortState = z.infer<typeof guePortStateSchema>
 
 /** Where an address goes: a named interface, or whichever interface holds another address of the host. */
 export const addressPlaceSchema = z.union([
@@ -105,9 +121,10 @@ export type ClampState = z.infer<typeof clampStateSchema>
 export const hostPartSchema = z.object({
   /** Take over kernel objects that are wanted and stand there already, not made by this agent. */
   adopt: z.boolean(),
-  /** How long addresses, devices, sysctls and clamps that left the state stay, so that draining connections live on. */
+  /** How long addresses, devices, GUE ports, sysctls and clamps that left the state stay, so that draining connections live on. */
   lingerSeconds: z.int().min(0).max(86_400),
   devices: z.array(deviceStateSchema),
+  guePorts: z.array(guePortStateSchema).default([]),
   addresses: z.array(addressStateSchema),
   sysctls: z.array(sysctlStateSchema),
   clamps: z.array(clampStateSchema),
@@ -120,6 +137,7 @@ export const EMPTY_HOST_PART: HostPart = {
   adopt: false,
   lingerSeconds: 0,
   devices: [],
+  guePorts: [],
   addresses: [],
   sysctls: [],
   clamps: [],
@@ -144,6 +162,11 @@ export function destinationKey(ref: DestinationRef): string {
 /** `10.1.0.100@lvsfleet0` or `10.1.0.100@holding 10.1.0.10`. */
 export function addressKey(state: AddressState): string {
   return `${state.address}@${'device' in state.place ? state.place.device : `holding ${state.place.holding}`}`
+}
+
+/** `10.2.0.11:6080`, `[fd02::11]:6080`. */
+export function guePortKey(state: GuePortState): string {
+  return endpoint(state)
 }
 
 function endpoint(ref: { readonly address: Ip; readonly port: number }): string {

@@ -37,15 +37,38 @@ export const SERVICE_FLAGS = ['fallback', 'one-packet', 'port'] as const
 export const serviceFlagSchema = z.enum(SERVICE_FLAGS)
 export type ServiceFlag = z.infer<typeof serviceFlagSchema>
 
-export const TUNNEL_TYPES = ['ipip'] as const
+export const TUNNEL_TYPES = ['ipip', 'gre', 'gue'] as const
 export const tunnelTypeSchema = z.enum(TUNNEL_TYPES)
 export type TunnelType = z.infer<typeof tunnelTypeSchema>
+
+/**
+ * Checksum of a GUE packet (IP_VS_TUNNEL_ENCAP_FLAG_*): `none`; `csum`, that of UDP; `remcsum`, the inner one
+ * moved into the outer header (remote checksum offload).
+ */
+export const GUE_CHECKSUMS = ['none', 'csum', 'remcsum'] as const
+export const gueChecksumSchema = z.enum(GUE_CHECKSUMS)
+export type GueChecksum = z.infer<typeof gueChecksumSchema>
+
+/** Weights: 0 (quiesce) to 65535. The kernel takes more; schedulers multiply weights, so we do not. */
+export const weightSchema = z.int().min(0).max(65_535)
+export const portSchema = z.int().min(1).max(65_535)
+
+/**
+ * A tunnel with the options that the kernel has for its type (ip_vs_tunnel_xmit): ipip none, gre a checksum or
+ * not, gue the port that the real server receives on and how it is summed.
+ */
+export const tunnelSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ipip') }),
+  z.object({ type: z.literal('gre'), checksum: z.boolean() }),
+  z.object({ type: z.literal('gue'), port: portSchema, checksum: gueChecksumSchema }),
+])
+export type Tunnel = z.infer<typeof tunnelSchema>
 
 /** How one destination is reached in one director's kernel. `local` is an effect, never a request. */
 export const forwardingSchema = z.discriminatedUnion('method', [
   z.object({ method: z.literal('nat') }),
   z.object({ method: z.literal('dr') }),
-  z.object({ method: z.literal('tun'), tunnel: z.object({ type: tunnelTypeSchema }) }),
+  z.object({ method: z.literal('tun'), tunnel: tunnelSchema }),
   z.object({ method: z.literal('local') }),
 ])
 export type Forwarding = z.infer<typeof forwardingSchema>
@@ -61,7 +84,3 @@ export const ipSchema = z
     ctx.addIssue({ code: 'custom', message: 'is not an IPv4 or IPv6 address' })
     return z.NEVER
   })
-
-/** Weights: 0 (quiesce) to 65535. The kernel takes more; schedulers multiply weights, so we do not. */
-export const weightSchema = z.int().min(0).max(65_535)
-export const portSchema = z.int().min(1).max(65_535)

@@ -6,16 +6,18 @@ import { assertNever } from './assert.ts'
 import {
   addressKey,
   destinationKey,
+  guePortKey,
   serviceKey,
   type AddressState,
   type ClampState,
   type DestinationRef,
   type DestinationState,
   type DeviceState,
+  type GuePortState,
   type ServiceRef,
   type ServiceState,
 } from './host-state.ts'
-import type { Forwarding } from './ipvs.ts'
+import type { Forwarding, Tunnel } from './ipvs.ts'
 
 /** What may be edited in a virtual service that stands. A kernel may show schedulers that our list lacks. */
 export type ServiceConfig = Pick<ServiceState, 'flags' | 'persistence'> & {
@@ -29,7 +31,10 @@ export type DestinationConfig = Pick<
 
 export type Op =
   | { kind: 'device.create'; device: DeviceState }
+  | { kind: 'device.update'; device: DeviceState; from: DeviceState }
   | { kind: 'device.remove'; device: DeviceState }
+  | { kind: 'gue-port.open'; guePort: GuePortState }
+  | { kind: 'gue-port.close'; guePort: GuePortState }
   | { kind: 'sysctl.set'; key: string; from: string; to: string }
   | { kind: 'address.add'; address: AddressState }
   | { kind: 'address.remove'; address: AddressState }
@@ -60,8 +65,14 @@ export function describeOp(op: Op): string {
   switch (op.kind) {
     case 'device.create':
       return `+ device ${describeDevice(op.device)}`
+    case 'device.update':
+      return `~ device ${describeDevice(op.from)} -> ${describeDevice(op.device)}`
     case 'device.remove':
       return `- device ${describeDevice(op.device)}`
+    case 'gue-port.open':
+      return `+ gue port ${guePortKey(op.guePort)}`
+    case 'gue-port.close':
+      return `- gue port ${guePortKey(op.guePort)}`
     case 'sysctl.set':
       return `~ sysctl ${op.key} ${op.from} -> ${op.to}`
     case 'address.add':
@@ -91,9 +102,24 @@ export function describeOp(op: Op): string {
   }
 }
 
-/** `nat`, `dr`, `local`, `tun ipip`. */
+/** `nat`, `dr`, `local`, `tun ipip`, `tun gre csum`, `tun gue 6080 remcsum`. */
 export function describeForwarding(forwarding: Forwarding): string {
-  return forwarding.method === 'tun' ? `tun ${forwarding.tunnel.type}` : forwarding.method
+  return forwarding.method === 'tun'
+    ? `tun ${describeTunnel(forwarding.tunnel)}`
+    : forwarding.method
+}
+
+export function describeTunnel(tunnel: Tunnel): string {
+  switch (tunnel.type) {
+    case 'ipip':
+      return 'ipip'
+    case 'gre':
+      return tunnel.checksum ? 'gre csum' : 'gre'
+    case 'gue':
+      return `gue ${tunnel.port}${tunnel.checksum === 'none' ? '' : ` ${tunnel.checksum}`}`
+    default:
+      return assertNever(tunnel)
+  }
 }
 
 function pathOf(op: {
@@ -104,9 +130,9 @@ function pathOf(op: {
 }
 
 function describeDevice(device: DeviceState): string {
-  return device.kind === 'dummy'
-    ? `${device.name} dummy`
-    : `${device.name} ${device.kind} local ${device.local} remote ${device.remote}`
+  if (device.kind === 'dummy') return `${device.name} dummy`
+  const checksum = 'checksum' in device && device.checksum ? ' csum' : ''
+  return `${device.name} ${device.kind} local ${device.local} remote ${device.remote}${checksum}`
 }
 
 function describeService(config: ServiceConfig): string {

@@ -9,6 +9,7 @@ import {
   destinationConfig,
   destinationKey,
   familyOf,
+  guePortKey,
   hostPrefixLength,
   serviceConfig,
   serviceKey,
@@ -25,6 +26,7 @@ import {
   type Kernel,
   type ObservedAddress,
   type ObservedDestination,
+  type ObservedGuePort,
   type ObservedLink,
   type Outcome,
   type TrafficStats,
@@ -63,6 +65,8 @@ export type FakeKernel = Kernel & {
   readonly links: Map<string, ObservedLink>
   readonly addresses: ObservedAddress[]
   readonly sysctls: Map<string, string>
+  /** By `address:port`, `*:port` where open for every address. */
+  readonly guePorts: Map<string, ObservedGuePort>
   readonly clamps: Map<string, ClampState>
   /** Ops that changed something, as text, in order. */
   readonly journal: string[]
@@ -93,6 +97,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
   const links = new Map<string, ObservedLink>()
   const addresses: ObservedAddress[] = []
   const sysctls = new Map<string, string>()
+  const guePorts = new Map<string, ObservedGuePort>()
   const clamps = new Map<string, ClampState>()
   const listeners = new Set<() => void>()
   let scope = options.scope ?? 'boot-1/net-1'
@@ -104,8 +109,18 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     kind: string,
     local: Ip | null = null,
     remote: Ip | null = null,
+    checksum = false,
   ): void => {
-    links.set(name, { index: nextIndex++, name, kind, up: true, mtu: 1500, local, remote })
+    links.set(name, {
+      index: nextIndex++,
+      name,
+      kind,
+      up: true,
+      mtu: 1500,
+      local,
+      remote,
+      checksum,
+    })
   }
   addLink('eth0', '')
 
@@ -185,10 +200,41 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         const { device } = op
         if (links.has(device.name)) return { code: 'EEXIST', message: 'exists' }
         if (device.kind === 'dummy') addLink(device.name, 'dummy')
-        else addLink(device.name, device.kind, device.local, device.remote)
+        else {
+          const { name, kind, local, remote } = device
+          // One device of a kind for two ends, whatever its other settings (ip_tunnel_find).
+          for (const link of links.values()) {
+            if (link.kind === kind && link.local === local && link.remote === remote)
+              return { code: 'EEXIST', message: 'exists' }
+          }
+          addLink(name, kind, local, remote, 'checksum' in device && device.checksum)
+        }
         sysctls.set(`net.ipv4.conf.${device.name}.rp_filter`, '1')
         return undefined
       }
+      case 'device.update': {
+        const { device } = op
+        const link = links.get(device.name)
+        if (link === undefined) return { code: 'ENODEV', message: 'no such device' }
+        const checksum = 'checksum' in device && device.checksum
+        links.set(device.name, { ...link, checksum })
+        return undefined
+      }
+      case 'gue-port.open': {
+        const { address, port } = op.guePort
+        const family = familyOf(address)
+        for (const standing of guePorts.values()) {
+          const isSame = standing.port === port && standing.family === family
+          if (isSame && (standing.address === null || standing.address === address))
+            return { code: 'EADDRINUSE', message: 'address in use' }
+        }
+        guePorts.set(guePortKey(op.guePort), { address, family, port, exact: true })
+        return undefined
+      }
+      case 'gue-port.close':
+        return guePorts.delete(guePortKey(op.guePort))
+          ? undefined
+          : { code: 'EINVAL', message: 'no such port' }
       case 'device.remove': {
         const link = links.get(op.device.name)
         if (link === undefined) return { code: 'ENODEV', message: 'no such device' }
@@ -257,6 +303,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     links,
     addresses,
     sysctls,
+    guePorts,
     clamps,
     journal: [],
     calls: { listServices: 0, listDestinations: 0, destinationsListedFor: 0, apply: 0 },
@@ -291,6 +338,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       }),
     observeNetwork: () => read(() => ({ links: [...links.values()], addresses: [...addresses] })),
     readSysctls: (keys) => read(() => new Map(keys.map((key) => [key, sysctls.get(key)]))),
+    observeGuePorts: () => read(() => [...guePorts.values()]),
     observeClamps: () => read(() => [...clamps.values()]),
     async apply(ops) {
       kernel.calls.apply++
@@ -328,6 +376,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     reboot() {
       services.clear()
       clamps.clear()
+      guePorts.clear()
       for (const name of links.keys()) if (name !== 'eth0') links.delete(name)
       addresses.length = 0
       scope = `${scope}+`
@@ -362,7 +411,10 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       }
       for (const link of links.values())
         if (link.name !== 'eth0')
-          lines.push(`device ${link.name} ${link.kind}${link.up ? '' : ' down'}`)
+          lines.push(
+            `device ${link.name} ${link.kind}${link.checksum ? ' csum' : ''}${link.up ? '' : ' down'}`,
+          )
+      for (const key of guePorts.keys()) lines.push(`gue port ${key}`)
       for (const address of addresses) {
         const name =
           [...links.values()].find((link) => link.index === address.linkIndex)?.name ?? '?'
@@ -385,6 +437,10 @@ function refuseDestination(
     return { code: 'ERANGE', message: 'out of range' }
   const mixed = familyOf(service.address) !== familyOf(ref.address)
   if (mixed && to.forwarding.method !== 'tun') return { code: 'EINVAL', message: 'family mix' }
+  if (to.forwarding.method === 'tun') {
+    const { tunnel } = to.forwarding
+    if (tunnel.type === 'gue' && tunnel.port === 0) return { code: 'EINVAL', message: 'gue port 0' }
+  }
   return undefined
 }
 

@@ -1,14 +1,27 @@
 /** Small random states: few names, so that successive ones overlap in interesting ways. */
 import {
+  describeForwarding,
   destinationKey,
+  guePortKey,
   ip,
   serviceKey,
+  type DeviceState,
+  type Forwarding,
   type HostState,
   type ServiceState,
 } from '@lvs-fleet/contract'
 import type { FakeKernel } from './fake-kernel.ts'
 import type { Seeded } from './seeded.ts'
 import { destination, hostState, service } from './states.ts'
+
+const FORWARDINGS: readonly Forwarding[] = [
+  { method: 'dr' },
+  { method: 'nat' },
+  { method: 'tun', tunnel: { type: 'ipip' } },
+  { method: 'tun', tunnel: { type: 'gre', checksum: true } },
+  { method: 'tun', tunnel: { type: 'gue', port: 6080, checksum: 'none' } },
+  { method: 'tun', tunnel: { type: 'gue', port: 6080, checksum: 'remcsum' } },
+]
 
 export function randomState(random: Seeded, options: { readonly adopt?: boolean } = {}): HostState {
   const services: ServiceState[] = []
@@ -17,7 +30,10 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
     const destinations = []
     for (let d = 1; d <= 4; d++) {
       if (random.chance(0.4)) continue
-      destinations.push(destination(`10.2.0.${d}`, { weight: random.pick([1, 1, 2, 5]) }))
+      const forwarding = random.pick(FORWARDINGS)
+      destinations.push(
+        destination(`10.2.0.${d}`, { weight: random.pick([1, 1, 2, 5]), forwarding }),
+      )
     }
     if (destinations.length === 0) destinations.push(destination('10.2.0.9'))
     services.push(
@@ -27,12 +43,19 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
       }),
     )
   }
-  const devices = random.chance(0.7) ? [{ name: 'lvsfleet0', kind: 'dummy' as const }] : []
-  const place = devices.length > 0 ? { device: 'lvsfleet0' } : { device: 'eth0' }
+  const devices: DeviceState[] = random.chance(0.7) ? [{ name: 'lvsfleet0', kind: 'dummy' }] : []
+  const place = devices[0]?.kind === 'dummy' ? { device: 'lvsfleet0' } : { device: 'eth0' }
+  // The same device each time, so that its checksum is edited while it stands.
+  if (random.chance(0.6)) {
+    const ends = { local: ip('10.1.0.11'), remote: ip('10.1.0.10') }
+    devices.push({ name: 'lvsf-gre', kind: 'gre', ...ends, checksum: random.chance(0.5) })
+  }
+  const guePorts = [6080, 6081].filter(() => random.chance(0.4))
   return hostState(services, {
     adopt: options.adopt ?? false,
     lingerSeconds: random.pick([0, 20]),
     devices,
+    guePorts: guePorts.map((port) => ({ address: ip('10.1.0.11'), port })),
     addresses: services.map((s) => ({ address: s.address, place })),
     sysctls: random.chance(0.5) ? [{ key: 'net.ipv4.vs.pmtu_disc', value: '0', accept: [] }] : [],
     clamps: random.chance(0.5) ? [{ address: ip('10.1.0.1'), mss: random.pick([1400, 1440]) }] : [],
@@ -60,9 +83,12 @@ export function shapeWanted(state: HostState, foreign: readonly ServiceState[]):
   for (const s of [...state.services, ...foreign]) {
     lines.push(`${serviceKey(s)} ${s.scheduler}`)
     for (const d of s.destinations)
-      lines.push(`${serviceKey(s)} > ${destinationKey(d)} ${d.weight}`)
+      lines.push(`${serviceKey(s)} > ${destinationKey(d)} ${destinationText(d)}`)
   }
-  for (const device of state.devices) lines.push(`device ${device.name}`)
+  for (const device of state.devices) {
+    lines.push(`device ${device.name} ${'checksum' in device && device.checksum}`)
+  }
+  for (const guePort of state.guePorts) lines.push(`gue port ${guePortKey(guePort)}`)
   for (const { address, place } of state.addresses) {
     lines.push(`address ${address} ${'device' in place ? place.device : '?'}`)
   }
@@ -75,9 +101,11 @@ export function shapeOf(kernel: FakeKernel): string[] {
   const lines: string[] = []
   for (const [key, { config, destinations }] of kernel.services) {
     lines.push(`${key} ${config.scheduler}`)
-    for (const [end, d] of destinations) lines.push(`${key} > ${end} ${d.config.weight}`)
+    for (const [end, d] of destinations) lines.push(`${key} > ${end} ${destinationText(d.config)}`)
   }
-  for (const name of kernel.links.keys()) if (name !== 'eth0') lines.push(`device ${name}`)
+  for (const { name, checksum } of kernel.links.values())
+    if (name !== 'eth0') lines.push(`device ${name} ${checksum}`)
+  for (const key of kernel.guePorts.keys()) lines.push(`gue port ${key}`)
   for (const { address, linkIndex } of kernel.addresses) {
     const link = [...kernel.links.values()].find((candidate) => candidate.index === linkIndex)
     lines.push(`address ${address} ${link?.name ?? '?'}`)
@@ -85,4 +113,14 @@ export function shapeOf(kernel: FakeKernel): string[] {
   for (const clamp of kernel.clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
   lines.push(`pmtu_disc ${kernel.sysctls.get('net.ipv4.vs.pmtu_disc') ?? '?'}`)
   return lines.toSorted()
+}
+
+function destinationText({
+  forwarding,
+  weight,
+}: {
+  readonly forwarding: Forwarding
+  readonly weight: number
+}): string {
+  return `${describeForwarding(forwarding)} ${weight}`
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { describeForwarding } from '@lvs-fleet/contract'
 import {
   NETLINK_GENERIC,
   NETLINK_ROUTE,
@@ -39,15 +40,14 @@ test('reads the destinations of a real kernel, and tells missing from empty', ()
   const [web, dns, missing] = said.destinations
   assert.deepEqual(
     web?.map((found) => [
-      `${found.address} ${found.port} ${found.forwarding.method} weight ${found.weight}`,
+      `${found.address} ${found.port} ${describeForwarding(found.forwarding)} weight ${found.weight}`,
       `${found.lowerThreshold}..${found.upperThreshold}`,
       found.exact,
     ]),
     [
-      ['fd09::11 80 tun weight 1', '0..0', true],
-      // Its tunnel is gue, which the vocabulary cannot say.
-      ['10.9.1.3 80 tun weight 1', '0..0', false],
-      ['10.9.1.2 80 tun weight 0', '0..0', true],
+      ['fd09::11 80 tun ipip weight 1', '0..0', true],
+      ['10.9.1.3 80 tun gue 6080 weight 1', '0..0', true],
+      ['10.9.1.2 80 tun ipip weight 0', '0..0', true],
       ['10.9.1.1 80 nat weight 3', '10..100', true],
     ],
   )

@@ -3,6 +3,7 @@
  * they last, network ops as long as their kind stays (an address may need the device before it).
  */
 import { assertNever, type Op } from '@lvs-fleet/contract'
+import type { GuePortOp } from './fou/gue-kernel.ts'
 import type { IpvsOp } from './ipvs/encode.ts'
 import { KernelError, type Outcome } from './kernel.ts'
 import type { NetlinkFailure } from './netlink/message.ts'
@@ -13,6 +14,7 @@ import type { SysctlOp } from './sysctl.ts'
 export type Run =
   | { readonly kind: 'ipvs'; readonly ops: readonly IpvsOp[] }
   | { readonly kind: 'network'; readonly ops: readonly NetworkOp[] }
+  | { readonly kind: 'gue-port'; readonly ops: readonly GuePortOp[] }
   | { readonly kind: 'sysctl'; readonly ops: readonly SysctlOp[] }
   | { readonly kind: 'clamp'; readonly ops: readonly ClampOp[] }
 
@@ -73,10 +75,14 @@ function toRun(first: Op, ops: readonly Op[]): Run {
     case 'destination.remove':
       return { kind: 'ipvs', ops: only<IpvsOp>(ops) }
     case 'device.create':
+    case 'device.update':
     case 'device.remove':
     case 'address.add':
     case 'address.remove':
       return { kind: 'network', ops: only<NetworkOp>(ops) }
+    case 'gue-port.open':
+    case 'gue-port.close':
+      return { kind: 'gue-port', ops: only<GuePortOp>(ops) }
     case 'sysctl.set':
       return { kind: 'sysctl', ops: only<SysctlOp>(ops) }
     case 'clamp.set':

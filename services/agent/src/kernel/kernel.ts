@@ -7,6 +7,7 @@ import type {
   ClampState,
   DestinationConfig,
   DestinationRef,
+  Family,
   Ip,
   Op,
   ServiceConfig,
@@ -45,13 +46,15 @@ export type ObservedServices = {
 export type ObservedLink = {
   readonly index: number
   readonly name: string
-  /** IFLA_INFO_KIND: dummy, ipip, sit, ip6tnl, veth …; '' for plain hardware. */
+  /** IFLA_INFO_KIND: dummy, ipip, sit, ip6tnl, gre, ip6gre, veth …; '' for plain hardware. */
   readonly kind: string
   readonly up: boolean
   readonly mtu: number
   /** Ends of a tunnel device; null where not a tunnel or unset (any). */
   readonly local: Ip | null
   readonly remote: Ip | null
+  /** GRE only: takes packets with a checksum, and no others. False elsewhere. */
+  readonly checksum: boolean
 }
 
 export type ObservedAddress = {
@@ -65,6 +68,16 @@ export type ObservedAddress = {
 export type ObservedNetwork = {
   readonly links: readonly ObservedLink[]
   readonly addresses: readonly ObservedAddress[]
+}
+
+/** A receive port of `ip fou`. */
+export type ObservedGuePort = {
+  /** Null where it takes packets to any address of its family. */
+  readonly address: Ip | null
+  readonly family: Family
+  readonly port: number
+  /** False where it is no GUE port as we make them: another encapsulation, or bound to a sender or an interface. */
+  readonly exact: boolean
 }
 
 /** `code` is the errno name (EEXIST, ENOENT, ESRCH …) or ETIMEDOUT, ENOTSUP; `message` the kernel's text where it gave one. */
@@ -95,6 +108,8 @@ export type Kernel = {
   observeNetwork(): Promise<ObservedNetwork>
   /** Value of each key, trimmed; undefined where the key does not exist. */
   readSysctls(keys: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  /** Receive ports for encapsulation over UDP; empty where the kernel has no such module loaded. */
+  observeGuePorts(): Promise<readonly ObservedGuePort[]>
   /** Clamps in the agent's own nftables tables; empty when there are none. */
   observeClamps(): Promise<readonly ClampState[]>
   /** Carries out ops in order, batched; goes on after a failure; one outcome per op, same order. */

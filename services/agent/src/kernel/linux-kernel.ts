@@ -1,5 +1,5 @@
 /**
- * The kernel port on a real Linux: composes IPVS, links and addresses, sysctls and clamps. The sockets
+ * The kernel port on a real Linux: composes IPVS, links and addresses, GUE ports, sysctls and clamps. The sockets
  * belong to the network namespace in which the process was started.
  */
 import { readFile, stat } from 'node:fs/promises'
@@ -7,6 +7,7 @@ import { endianness } from 'node:os'
 import { assertNever } from '@lvs-fleet/contract'
 import type { Applied } from './applied.ts'
 import { applyOps, type Run } from './apply-ops.ts'
+import { GueKernel } from './fou/gue-kernel.ts'
 import { IpvsKernel } from './ipvs/ipvs-kernel.ts'
 import { KernelError, type Kernel } from './kernel.ts'
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './netlink/constants.ts'
@@ -32,6 +33,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const monitor = new NetworkMonitor({ ownPort: () => route.port })
   const ipvs = new IpvsKernel(generic)
   const network = new RtnlKernel(route)
+  const gue = new GueKernel(generic)
   const sysctls = new Sysctls()
   const clamps = new Clamps()
   let writes = 0
@@ -42,6 +44,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
         return ipvs.apply(run.ops)
       case 'network':
         return network.apply(run.ops)
+      case 'gue-port':
+        return gue.apply(run.ops)
       case 'sysctl':
         return sysctls.apply(run.ops)
       case 'clamp':
@@ -56,6 +60,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     listDestinations: (services) => ipvs.listDestinations(services),
     observeNetwork: () => network.observeNetwork(),
     readSysctls: (keys) => sysctls.read(keys),
+    observeGuePorts: () => gue.observe(),
     observeClamps: () => clamps.observe(),
     apply: (ops) =>
       applyOps(ops, async (run) => {

@@ -3,7 +3,13 @@
  * Written ahead: ownership is on disk before the kernel is told to create, so no crash leaves an orphan.
  * Nothing is written while nothing changed.
  */
-import { addressStateSchema, clampStateSchema, deviceStateSchema } from '@lvs-fleet/contract'
+import {
+  addressStateSchema,
+  clampStateSchema,
+  deviceStateSchema,
+  guePortKey,
+  guePortStateSchema,
+} from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
@@ -19,6 +25,7 @@ const ledgerFileSchema = z.object({
   services: z.array(z.tuple([z.string(), z.int()])),
   drains: z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))])),
   devices: z.array(deviceStateSchema),
+  guePorts: z.array(guePortStateSchema).default([]),
   addresses: z.array(z.tuple([z.string(), addressStateSchema])),
   sysctls: z.array(z.object({ key: z.string(), previous: z.string(), value: z.string() })),
   clamps: z.array(clampStateSchema),
@@ -82,6 +89,7 @@ function fromFile(file: LedgerFile): Ledger {
     services: new Map(file.services),
     drains: new Map(file.drains.map(([key, entries]) => [key, new Map(entries)])),
     devices: new Map(file.devices.map((device) => [device.name, device])),
+    guePorts: new Map(file.guePorts.map((guePort) => [guePortKey(guePort), guePort])),
     addresses: new Map(file.addresses),
     sysctls: new Map(file.sysctls.map((sysctl) => [sysctl.key, sysctl])),
     clamps: new Map(file.clamps.map((clamp) => [clamp.address, clamp])),
@@ -97,6 +105,7 @@ function toFile(ledger: Ledger, sequence: number): LedgerFile {
     services: [...ledger.services],
     drains: [...ledger.drains].map(([key, entries]) => [key, [...entries]]),
     devices: [...ledger.devices.values()],
+    guePorts: [...ledger.guePorts.values()],
     addresses: [...ledger.addresses],
     sysctls: [...ledger.sysctls.values()],
     clamps: [...ledger.clamps.values()],

@@ -3,7 +3,7 @@
  * Deadlines are on the clock that starts with the host (Clock.monotonicMs): a ledger is void after a
  * reboot anyway, because the kernel objects are gone, and a jumping wall clock must not end a drain.
  */
-import type { AddressState, ClampState, DeviceState } from '@lvs-fleet/contract'
+import type { AddressState, ClampState, DeviceState, GuePortState } from '@lvs-fleet/contract'
 
 export type OwnedSysctl = {
   readonly key: string
@@ -22,6 +22,7 @@ export type Ledger = {
   /** Service key → destination key → deadline. */
   readonly drains: Map<string, ReadonlyMap<string, number>>
   readonly devices: Map<string, DeviceState>
+  readonly guePorts: Map<string, GuePortState>
   readonly addresses: Map<string, AddressState>
   readonly sysctls: Map<string, OwnedSysctl>
   readonly clamps: Map<string, ClampState>
@@ -36,6 +37,7 @@ export function emptyLedger(scope: string): Ledger {
     services: new Map(),
     drains: new Map(),
     devices: new Map(),
+    guePorts: new Map(),
     addresses: new Map(),
     sysctls: new Map(),
     clamps: new Map(),
@@ -47,6 +49,7 @@ export function ledgerIsEmpty(ledger: Ledger): boolean {
   return (
     ledger.services.size === 0 &&
     ledger.devices.size === 0 &&
+    ledger.guePorts.size === 0 &&
     ledger.addresses.size === 0 &&
     ledger.sysctls.size === 0 &&
     ledger.clamps.size === 0

@@ -1,6 +1,7 @@
 /** What left the state: lingers for its time and as long as a service of ours needs it, then goes. */
 import {
   addressKey,
+  guePortKey,
   hostPrefixLength,
   type DeviceState,
   type HostPart,
@@ -9,6 +10,7 @@ import {
 import type { Ledger } from '../ledger/ledger.ts'
 import {
   findAddress,
+  findGuePort,
   isSameDevice,
   objectKey,
   type NetworkContext,
@@ -16,7 +18,7 @@ import {
   type ObservedHost,
 } from './network-plan.ts'
 
-/** In the reverse order of making: clamps, addresses, sysctls, devices. */
+/** In the reverse order of making: clamps, addresses, sysctls, GUE ports, devices. */
 export function departNetwork(
   desired: HostPart,
   observed: ObservedHost,
@@ -26,6 +28,7 @@ export function departNetwork(
   departClamps(desired, observed, context, draft)
   departAddresses(desired, observed, context, draft)
   departSysctls(desired, observed, context, draft)
+  departGuePorts(desired, observed, context, draft)
   departDevices(desired, observed, context, draft)
 }
 
@@ -83,6 +86,21 @@ function departSysctls(
     else if (mayGo(objectKey.sysctl(key), context, draft)) {
       draft.removals.push({ kind: 'sysctl.set', key, from: value, to: previous })
     }
+  }
+}
+
+function departGuePorts(
+  desired: HostPart,
+  observed: ObservedHost,
+  context: NetworkContext,
+  draft: NetworkDraft,
+): void {
+  const wanted = new Set(desired.guePorts.map(guePortKey))
+  for (const [ownedKey, guePort] of context.ledger.guePorts) {
+    if (wanted.has(ownedKey)) continue
+    const key = objectKey.guePort(guePort)
+    if (findGuePort(guePort, observed)?.exact !== true) draft.gone.push(key)
+    else if (mayGo(key, context, draft)) draft.removals.push({ kind: 'gue-port.close', guePort })
   }
 }
 

@@ -4,19 +4,27 @@
  */
 import {
   addressKey,
+  guePortKey,
   type AddressState,
   type ClampState,
   type DeviceState,
   type FailedOp,
+  type GuePortState,
   type Ip,
   type Op,
 } from '@lvs-fleet/contract'
-import type { ObservedAddress, ObservedLink, ObservedNetwork } from '../kernel/kernel.ts'
+import type {
+  ObservedAddress,
+  ObservedGuePort,
+  ObservedLink,
+  ObservedNetwork,
+} from '../kernel/kernel.ts'
 import { holdersOf } from '../kernel/holder.ts'
 import type { Ledger, OwnedSysctl } from '../ledger/ledger.ts'
 
 export type ObservedHost = {
   readonly network: ObservedNetwork
+  readonly guePorts: readonly ObservedGuePort[]
   readonly sysctls: ReadonlyMap<string, string | undefined>
   readonly clamps: readonly ClampState[]
 }
@@ -33,6 +41,7 @@ export type NetworkContext = {
 /** An object that is ours from before the op that makes it is sent. */
 export type Claim =
   | { readonly kind: 'device'; readonly device: DeviceState }
+  | { readonly kind: 'gue-port'; readonly guePort: GuePortState }
   | { readonly kind: 'address'; readonly address: AddressState }
   | { readonly kind: 'sysctl'; readonly sysctl: OwnedSysctl }
   | { readonly kind: 'clamp'; readonly clamp: ClampState }
@@ -61,6 +70,7 @@ export type NetworkDraft = {
 
 export const objectKey = {
   device: (device: DeviceState): string => `device ${device.name}`,
+  guePort: (guePort: GuePortState): string => `gue-port ${guePortKey(guePort)}`,
   address: (address: AddressState): string => `address ${addressKey(address)}`,
   sysctl: (key: string): string => `sysctl ${key}`,
   clamp: (address: Ip): string => `clamp ${address}`,
@@ -83,6 +93,17 @@ function placeOf({ place }: AddressState, network: ObservedNetwork): number | un
   return holdersOf(network.addresses).get(place.holding)
 }
 
+/** The port with exactly this address, of whatever encapsulation. */
+export function findGuePort(
+  { address, port }: GuePortState,
+  observed: ObservedHost,
+): ObservedGuePort | undefined {
+  return observed.guePorts.find(
+    (candidate) => candidate.address === address && candidate.port === port,
+  )
+}
+
+/** Everything but what may be edited in place. */
 export function isSameDevice(device: DeviceState, link: ObservedLink): boolean {
   if (device.kind !== link.kind) return false
   return device.kind === 'dummy' || (device.local === link.local && device.remote === link.remote)

@@ -3,16 +3,19 @@ import {
   addressKey,
   describeOp,
   familyOf,
+  guePortKey,
   hostPrefixLength,
   type AddressState,
   type ClampState,
   type DeviceState,
   type FailedOp,
+  type GuePortState,
   type HostPart,
   type Op,
 } from '@lvs-fleet/contract'
 import {
   findAddress,
+  findGuePort,
   isSameDevice,
   type NetworkContext,
   type NetworkDraft,
@@ -20,7 +23,7 @@ import {
 } from './network-plan.ts'
 import { conflictMessage } from './plan-service.ts'
 
-/** In the order of making: devices, sysctls, addresses, clamps. */
+/** In the order of making: devices, GUE ports, sysctls, addresses, clamps. */
 export function wantNetwork(
   desired: HostPart,
   observed: ObservedHost,
@@ -28,6 +31,7 @@ export function wantNetwork(
   draft: NetworkDraft,
 ): void {
   for (const device of desired.devices) wantDevice(device, desired, observed, context, draft)
+  for (const guePort of desired.guePorts) wantGuePort(guePort, desired, observed, context, draft)
   for (const sysctl of desired.sysctls) wantSysctl(sysctl, observed, context, draft)
   for (const address of desired.addresses) wantAddress(address, desired, observed, context, draft)
   for (const clamp of desired.clamps) wantClamp(clamp, desired, observed, context, draft)
@@ -57,13 +61,48 @@ function wantDevice(
       message: `device ${device.name} stands as ${link.kind || 'hardware'} with other ends, which cannot be edited: remove it by hand`,
     })
   } else {
-    if (owned === undefined) draft.claims.push({ kind: 'device', device })
+    const isEdited = 'checksum' in device && device.checksum !== link.checksum
+    if (owned === undefined || isEdited) draft.claims.push({ kind: 'device', device })
     // Somebody set it down, so it carries nothing: made anew it is up from its first moment.
-    else if (!link.up) {
+    if (owned !== undefined && !link.up) {
       draft.adds.push({ kind: 'device.remove', device }, op)
       draft.remade.add(device.name)
+    } else if (isEdited) {
+      const from = { ...device, checksum: link.checksum }
+      draft.adds.push({ kind: 'device.update', device, from })
     }
   }
+}
+
+function wantGuePort(
+  guePort: GuePortState,
+  desired: HostPart,
+  observed: ObservedHost,
+  { ledger }: NetworkContext,
+  draft: NetworkDraft,
+): void {
+  const op: Op = { kind: 'gue-port.open', guePort }
+  const key = guePortKey(guePort)
+  const owned = ledger.guePorts.has(key)
+  const standing = findGuePort(guePort, observed)
+  const wide = observed.guePorts.find(
+    ({ address, family, port }) =>
+      address === null && family === familyOf(guePort.address) && port === guePort.port,
+  )
+  if (standing === undefined && wide === undefined) {
+    draft.adds.push(op)
+    draft.claims.push({ kind: 'gue-port', guePort })
+  } else if (!owned && !desired.adopt) {
+    draft.conflicts.push(conflict(op, `udp port ${key}`))
+  } else if (!(standing ?? wide)?.exact) {
+    draft.conflicts.push({
+      op: describeOp(op),
+      code: 'conflict',
+      message: `udp port ${key} takes off another encapsulation, which cannot be edited: close it by hand (ip fou del)`,
+    })
+  }
+  // One that is open for every address is good enough, and never ours to close.
+  else if (!owned && standing !== undefined) draft.claims.push({ kind: 'gue-port', guePort })
 }
 
 function wantSysctl(

@@ -1,5 +1,5 @@
-/** Observes, plans and applies the network part: devices, sysctls, addresses, clamps. One group. */
-import { addressKey, type FailedOp, type HostPart, type Op } from '@lvs-fleet/contract'
+/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps. One group. */
+import { addressKey, guePortKey, type FailedOp, type HostPart, type Op } from '@lvs-fleet/contract'
 import { sendForgiving } from '../apply/apply.ts'
 import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -21,9 +21,11 @@ export async function planNetworkRound(world: World): Promise<NetworkRound | und
     ...inForce.host.sysctls.map((sysctl) => sysctl.key),
     ...book.ledger.sysctls.keys(),
   ])
+  const guePortsMatter = inForce.host.guePorts.length > 0 || book.ledger.guePorts.size > 0
   const clampsMatter = inForce.host.clamps.length > 0 || book.ledger.clamps.size > 0
   const observed: ObservedHost = {
     network: await kernel.observeNetwork(),
+    guePorts: guePortsMatter ? await kernel.observeGuePorts() : [],
     sysctls: keys.size === 0 ? new Map() : await kernel.readSysctls([...keys]),
     clamps: clampsMatter ? await kernel.observeClamps() : [],
   }
@@ -89,11 +91,10 @@ export async function reconcileNetwork(world: World, cause: Cause): Promise<Roun
 }
 
 function concernsNothing(host: HostPart, ledger: Ledger): boolean {
-  const wanted =
-    host.devices.length + host.addresses.length + host.sysctls.length + host.clamps.length
-  const owned =
-    ledger.devices.size + ledger.addresses.size + ledger.sysctls.size + ledger.clamps.size
-  return wanted + owned === 0
+  const { devices, guePorts, addresses, sysctls, clamps } = host
+  const wanted = [devices, guePorts, addresses, sysctls, clamps]
+  const owned = [ledger.devices, ledger.guePorts, ledger.addresses, ledger.sysctls, ledger.clamps]
+  return wanted.every((list) => list.length === 0) && owned.every((map) => map.size === 0)
 }
 
 /** Addresses of virtual services of ours that left the state and still stand. */
@@ -118,10 +119,17 @@ function noteLingers(ledger: Ledger, plan: NetworkPlan): boolean {
 
 function record(ledger: Ledger, claim: Claim): void {
   if (claim.kind === 'device') ledger.devices.set(claim.device.name, claim.device)
+  else if (claim.kind === 'gue-port') ledger.guePorts.set(guePortKey(claim.guePort), claim.guePort)
   else if (claim.kind === 'address') ledger.addresses.set(addressKey(claim.address), claim.address)
   else if (claim.kind === 'sysctl') ledger.sysctls.set(claim.sysctl.key, claim.sysctl)
   else ledger.clamps.set(claim.clamp.address, claim.clamp)
 }
+
+const CREATIONS: ReadonlySet<Op['kind']> = new Set([
+  'device.create',
+  'gue-port.open',
+  'address.add',
+])
 
 /** What was not made is not ours; a timeout may have made it. */
 function disclaim(world: World, plan: NetworkPlan, outcome: Outcome): void {
@@ -130,7 +138,7 @@ function disclaim(world: World, plan: NetworkPlan, outcome: Outcome): void {
   const key = keyOf(op)
   const claimedNow = plan.claims.some((claim) => claimKey(claim) === key)
   // A sysctl or clamp that could not be edited may still be ours from before.
-  if (!claimedNow || (op.kind !== 'device.create' && op.kind !== 'address.add')) return
+  if (!claimedNow || !CREATIONS.has(op.kind)) return
   forgetKey(world.book.ledger, key)
   world.book.touch()
 }
@@ -144,6 +152,7 @@ function forgetKey(ledger: Ledger, key: string): void {
   const [kind, ...rest] = key.split(' ')
   const name = rest.join(' ')
   if (kind === 'device') ledger.devices.delete(name)
+  else if (kind === 'gue-port') ledger.guePorts.delete(name)
   else if (kind === 'address') ledger.addresses.delete(name)
   else if (kind === 'sysctl') ledger.sysctls.delete(name)
   else if (kind === 'clamp') ledger.clamps.delete(name)
@@ -151,6 +160,7 @@ function forgetKey(ledger: Ledger, key: string): void {
 
 function claimKey(claim: Claim): string {
   if (claim.kind === 'device') return objectKey.device(claim.device)
+  if (claim.kind === 'gue-port') return objectKey.guePort(claim.guePort)
   if (claim.kind === 'address') return objectKey.address(claim.address)
   if (claim.kind === 'sysctl') return objectKey.sysctl(claim.sysctl.key)
   return objectKey.clamp(claim.clamp.address)
@@ -159,6 +169,7 @@ function claimKey(claim: Claim): string {
 /** Of an op of the network part; no other op comes here. */
 function keyOf(op: Op): string {
   if ('device' in op) return objectKey.device(op.device)
+  if ('guePort' in op) return objectKey.guePort(op.guePort)
   if ('address' in op) return objectKey.address(op.address)
   if ('clamp' in op) return objectKey.clamp(op.clamp.address)
   return 'key' in op ? objectKey.sysctl(op.key) : ''

@@ -3,9 +3,19 @@
  * each other one is not. Pure. The order and the rules are the product's promise (`auto`):
  * Local Node, then DR, then TUN, then NAT.
  */
-import { cidrContains, familyOf, type Family, type Forwarding, type Ip } from '@lvs-fleet/contract'
+import {
+  assertNever,
+  cidrContains,
+  describeTunnel,
+  familyOf,
+  type Family,
+  type Forwarding,
+  type Ip,
+  type Tunnel,
+  type TunnelType,
+} from '@lvs-fleet/contract'
 import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
-import type { ForwardingRequest } from '../intent/pool.ts'
+import type { ForwardingRequest, TunnelRequest } from '../intent/pool.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { innerMtu, IPV6_MIN_MTU } from './mtu.ts'
 
@@ -17,6 +27,7 @@ export type ForwardingQuestion = {
   readonly servicePort: number
   readonly serverPort: number
   readonly request: ForwardingRequest
+  readonly tunnel: TunnelRequest
 }
 
 export type Method = 'local' | 'dr' | 'tun' | 'nat'
@@ -101,44 +112,72 @@ function tryDirectRouting(question: ForwardingQuestion, index: FleetIndex): Atte
   return `no network of site ${director.site} has an ${familyName(family)} address of both`
 }
 
+/** The first tunnel type of the real server, or the one asked for, that some outer family of both carries. */
 function tryTunnel(question: ForwardingQuestion, index: FleetIndex): Attempt {
   const { director, server, family, servicePort, serverPort } = question
   if (servicePort !== serverPort) return portReason(serverPort, servicePort)
   if (server.addresses.some((address) => director.addresses.includes(address))) {
     return `${server.name} is ${director.name} itself: no tunnel to oneself`
   }
-  if (!server.decapsulates.includes('ipip')) return `${server.name} decapsulates no tunnel type`
-  const inner = family
-  const reasons: string[] = []
-  for (const outer of inner === 'ipv4'
-    ? (['ipv4', 'ipv6'] as const)
-    : (['ipv6', 'ipv4'] as const)) {
-    const address = firstOf(server.addresses, outer)
-    if (address === undefined || firstOf(director.addresses, outer) === undefined) {
-      reasons.push(`not both have an ${familyName(outer)} address`)
-      continue
-    }
-    const mtu = innerMtu(index.pathMtu(director.site, server.site), 'ipip', outer)
-    if (inner === 'ipv6' && mtu < IPV6_MIN_MTU) {
-      reasons.push(
-        `path MTU leaves ${mtu} bytes inside the tunnel over ${familyName(outer)}, IPv6 needs ${IPV6_MIN_MTU}`,
-      )
-      continue
-    }
-    // Below this the kernel drops without a word (ip_vs_xmit.c), whatever is inside.
-    if (outer === 'ipv6' && mtu < IPV6_MIN_MTU) {
-      reasons.push(
-        `path MTU is too small for a tunnel over IPv6: ${mtu} of ${IPV6_MIN_MTU} bytes left`,
-      )
-      continue
-    }
-    return {
-      forwarding: { method: 'tun', tunnel: { type: 'ipip' } },
-      address,
-      why: `${server.name} decapsulates ipip and both have an ${familyName(outer)} address`,
+  if (server.decapsulates.length === 0) return `${server.name} decapsulates no tunnel type`
+  const { tunnel: wanted } = question
+  if (wanted !== 'auto' && !server.decapsulates.includes(wanted)) {
+    return `${server.name} decapsulates ${server.decapsulates.join(', ')}, not ${wanted}: add it to decapsulates`
+  }
+  const reasons = new Set<string>()
+  for (const type of wanted === 'auto' ? server.decapsulates : [wanted]) {
+    const tunnel = tunnelTo(server, type)
+    for (const outer of outerFamilies(family)) {
+      const address = firstOf(server.addresses, outer)
+      if (address === undefined || firstOf(director.addresses, outer) === undefined) {
+        reasons.add(`not both have an ${familyName(outer)} address`)
+        continue
+      }
+      const mtu = innerMtu(index.pathMtu(director.site, server.site), tunnel, outer)
+      const tooSmall = mtuReason(mtu, tunnel, { inner: family, outer })
+      if (tooSmall === undefined) {
+        const why = `${server.name} decapsulates ${type} and both have an ${familyName(outer)} address`
+        return { forwarding: { method: 'tun', tunnel }, address, why }
+      }
+      reasons.add(tooSmall)
     }
   }
-  return reasons.join('; ')
+  return [...reasons].join('; ')
+}
+
+/** The family of what is inside is tried first: its MTU answers reach the client. */
+function outerFamilies(inner: Family): readonly Family[] {
+  return inner === 'ipv4' ? ['ipv4', 'ipv6'] : ['ipv6', 'ipv4']
+}
+
+/** A tunnel type with the options of the real server that takes it off. */
+function tunnelTo(server: RealServerSpec, type: TunnelType): Tunnel {
+  switch (type) {
+    case 'ipip':
+      return { type }
+    case 'gre':
+      return { type, checksum: server.gre.checksum }
+    case 'gue':
+      return { type, port: server.gue.port, checksum: server.gue.checksum }
+    default:
+      return assertNever(type)
+  }
+}
+
+/**
+ * Why nothing useful fits. Over IPv6 the kernel drops without a word what would leave less than 1280 bytes
+ * (ip_vs_xmit.c), whatever is inside.
+ */
+function mtuReason(
+  mtu: number,
+  tunnel: Tunnel,
+  { inner, outer }: { readonly inner: Family; readonly outer: Family },
+): string | undefined {
+  if (mtu >= IPV6_MIN_MTU || (inner === 'ipv4' && outer === 'ipv4')) return undefined
+  const within = `path MTU leaves ${mtu} bytes inside ${describeTunnel(tunnel)} over ${familyName(outer)}`
+  return inner === 'ipv6'
+    ? `${within}, IPv6 needs ${IPV6_MIN_MTU}`
+    : `${within}, the kernel needs ${IPV6_MIN_MTU}`
 }
 
 function tryNat({ director, server, family }: ForwardingQuestion): Attempt {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { canonicalJson, describeForwarding, type HostState } from '@lvs-fleet/contract'
+import { canonicalJson, describeForwarding, guePortKey, type HostState } from '@lvs-fleet/contract'
 import fc from 'fast-check'
 import {
   edit,
@@ -101,6 +101,75 @@ describe('compile: directors', () => {
       want: ['tcp/10.1.0.100:80 > rs-b1 fd02::11:80 tun ipip 100'],
     },
   ]
+  const TUNNELS: { name: string; change: (fleet: FleetText) => void; want: string }[] = [
+    {
+      name: 'the first type that the real server lists',
+      change: (fleet) => {
+        edit(fleet, 'realServers', 'rs-b1', { decapsulates: ['gue', 'gre', 'ipip'] })
+        only({ realServer: 'rs-b1' })(fleet)
+      },
+      want: '10.2.0.11:80 tun gue 6080 100',
+    },
+    {
+      name: 'the next type where the first does not fit the path, over the same family',
+      change: (fleet) => {
+        edit(fleet, 'realServers', 'rs-b1', {
+          addresses: ['fd02::11'],
+          decapsulates: ['gue', 'gre'],
+        })
+        edit(fleet, 'sites', 'a', { paths: [{ to: 'b', mtu: 1324 }] })
+        only({ realServer: 'rs-b1' })(fleet)
+      },
+      want: 'fd02::11:80 tun gre 100',
+    },
+    {
+      name: "the real server's own port and checksum",
+      change: (fleet) => {
+        edit(fleet, 'realServers', 'rs-b1', {
+          decapsulates: ['gue'],
+          gue: { port: 7000, checksum: 'remcsum' },
+        })
+        only({ realServer: 'rs-b1' })(fleet)
+      },
+      want: '10.2.0.11:80 tun gue 7000 remcsum 100',
+    },
+    {
+      name: 'the type that the virtual service asks for',
+      change: (fleet) => {
+        edit(fleet, 'realServers', 'rs-b1', {
+          decapsulates: ['ipip', 'gre'],
+          gre: { checksum: true },
+        })
+        only({ realServer: 'rs-b1' })(fleet)
+        edit(fleet, 'virtualServices', 'web-a', { tunnel: 'gre' })
+      },
+      want: '10.2.0.11:80 tun gre csum 100',
+    },
+    {
+      name: 'the type that the member asks for, whatever the virtual service says',
+      change: (fleet) => {
+        edit(fleet, 'realServers', 'rs-b1', { decapsulates: ['ipip', 'gre', 'gue'] })
+        only({ realServer: 'rs-b1', tunnel: 'gue' })(fleet)
+        edit(fleet, 'virtualServices', 'web-a', { tunnel: 'gre' })
+      },
+      want: '10.2.0.11:80 tun gue 6080 100',
+    },
+    {
+      name: 'no tunnel at all where DR is possible, whatever its type',
+      change: (fleet) => {
+        only({ realServer: 'rs-a1' })(fleet)
+        edit(fleet, 'virtualServices', 'web-a', { tunnel: 'gre' })
+      },
+      want: '10.1.0.11:80 dr 100',
+    },
+  ]
+  for (const { name, change, want } of TUNNELS) {
+    it(`takes ${name}`, () => {
+      const [line = ''] = table(stateOf(change, 'director/dir-a'))
+      assert.equal(line.replace(/^.* > \S+ /, ''), want)
+    })
+  }
+
   for (const { name, change, want } of METHODS) {
     it(name, () => assert.deepEqual(table(stateOf(change, 'director/dir-a')), want))
   }
@@ -183,6 +252,81 @@ describe('compile: real servers', () => {
     )
   })
 
+  // With one address only, DR in its own site serves one family, and the other comes through a tunnel too.
+  const DECAPSULATION: {
+    name: string
+    server: Record<string, unknown>
+    devices: string[]
+    guePorts: string[]
+  }[] = [
+    {
+      name: 'gre over the family of the packet inside',
+      server: { decapsulates: ['gre'] },
+      devices: ['gre 10.2.0.11 < 10.1.0.10', 'ip6gre fd02::11 < fd01::10'],
+      guePorts: [],
+    },
+    {
+      name: 'gre with a checksum, both families inside IPv4',
+      server: { decapsulates: ['gre'], gre: { checksum: true }, addresses: ['10.2.0.11'] },
+      devices: ['gre csum 10.2.0.11 < 10.1.0.10', 'gre csum 10.2.0.11 < 10.2.0.10'],
+      guePorts: [],
+    },
+    {
+      name: 'gue by a port for each address and the devices of ipip',
+      server: { decapsulates: ['gue'] },
+      devices: ['ipip 10.2.0.11 < 10.1.0.10', 'ip6tnl fd02::11 < fd01::10'],
+      guePorts: ['10.2.0.11:6080', '[fd02::11]:6080'],
+    },
+    {
+      name: 'gue that carries both families over IPv4',
+      server: { decapsulates: ['gue'], gue: { port: 7000 }, addresses: ['10.2.0.11'] },
+      devices: [
+        'ipip 10.2.0.11 < 10.1.0.10',
+        'sit 10.2.0.11 < 10.1.0.10',
+        'sit 10.2.0.11 < 10.2.0.10',
+      ],
+      guePorts: ['10.2.0.11:7000'],
+    },
+    {
+      name: 'both families over IPv6',
+      server: { addresses: ['fd02::11'] },
+      devices: ['ip6tnl fd02::11 < fd01::10', 'ip6tnl fd02::11 < fd02::10'],
+      guePorts: [],
+    },
+  ]
+  for (const { name, server, devices, guePorts } of DECAPSULATION) {
+    it(`takes off ${name}`, () => {
+      const state = stateOf(
+        (fleet) => edit(fleet, 'realServers', 'rs-b1', server),
+        'real-server/rs-b1',
+      )
+      const shown = state.devices.map((device) =>
+        device.kind === 'dummy'
+          ? 'dummy'
+          : `${device.kind}${'checksum' in device && device.checksum ? ' csum' : ''} ${device.local} < ${device.remote}`,
+      )
+      assert.deepEqual(shown.toSorted(), [...devices, 'dummy'].toSorted())
+      assert.deepEqual(state.guePorts.map(guePortKey), guePorts)
+    })
+  }
+
+  it('puts an IPv4 address on each device that IPv4 packets come out of', () => {
+    const change = (fleet: FleetText) => {
+      edit(fleet, 'realServers', 'rs-b1', { decapsulates: ['gre'], addresses: ['fd02::11'] })
+      edit(fleet, 'realServers', 'rs-b2', { decapsulates: ['gre'] })
+    }
+    const onTunnels = (host: string) =>
+      stateOf(change, host)
+        .addresses.flatMap(({ address, place }) =>
+          'device' in place && place.device !== 'lvsfleet0' ? [address] : [],
+        )
+        .toSorted()
+    // It has no IPv4 of its own, so each device gets the VIP that comes through it.
+    assert.deepEqual(onTunnels('real-server/rs-b1'), ['10.1.0.100', '10.2.0.100'])
+    // The device of IPv6 in IPv6 needs none.
+    assert.deepEqual(onTunnels('real-server/rs-b2'), ['10.2.0.12'])
+  })
+
   it('announces an MSS that fits the smallest tunnel path of each VIP', () => {
     const clamps = (change: (fleet: FleetText) => void) =>
       stateOf(change, 'real-server/rs-b1').clamps
@@ -262,7 +406,29 @@ describe('compile refuses what a kernel would refuse or misroute', () => {
         only({ realServer: 'rs-b1' })(fleet)
       },
       code: 'no-forwarding',
-      says: /1260 of 1280 bytes/,
+      says: /path MTU leaves 1260 bytes inside ipip over IPv6, the kernel needs 1280/,
+    },
+    {
+      name: 'a tunnel type that the real server does not take off',
+      change: (fleet) => {
+        edit(fleet, 'virtualServices', 'web-a', { tunnel: 'gre' })
+        only({ realServer: 'rs-b1' })(fleet)
+      },
+      code: 'no-forwarding',
+      says: /tun: rs-b1 decapsulates ipip, not gre: add it to decapsulates/,
+    },
+    {
+      name: 'a tunnel type that does not fit the path, although another would',
+      change: (fleet) => {
+        edit(fleet, 'sites', 'a', { paths: [{ to: 'b', mtu: 1330 }] })
+        edit(fleet, 'realServers', 'rs-b1', {
+          addresses: ['fd02::11'],
+          decapsulates: ['ipip', 'gue'],
+        })
+        only({ realServer: 'rs-b1', tunnel: 'gue' })(fleet)
+      },
+      code: 'no-forwarding',
+      says: /path MTU leaves 1278 bytes inside gue 6080 over IPv6, the kernel needs 1280/,
     },
     {
       name: 'two virtual services with one VIP and port on one director',

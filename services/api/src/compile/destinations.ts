@@ -39,6 +39,7 @@ export function routesOf(
       for (const { member, server, index: memberIndex } of members) {
         const serverPort = member.port ?? port
         const request = member.forwarding ?? service.forwarding
+        const tunnel = member.tunnel ?? service.tunnel
         const choice = choose({
           director,
           server,
@@ -46,6 +47,7 @@ export function routesOf(
           servicePort: port,
           serverPort,
           request,
+          tunnel,
         })
         const { weight, reasons } = effectiveWeight(director, server, member, index)
         routes.push({
@@ -71,9 +73,9 @@ export type ForwardingChooser = (question: ForwardingQuestion) => ForwardingChoi
 export function createChooser(index: FleetIndex): ForwardingChooser {
   const choices = new Map<string, ForwardingChoice>()
   return (question) => {
-    const { director, server, family, servicePort, serverPort, request } = question
+    const { director, server, family, servicePort, serverPort, request, tunnel } = question
     const ports = servicePort === serverPort ? '' : `${servicePort}>${serverPort}`
-    const key = `${director.name} ${server.name} ${family} ${request} ${ports}`
+    const key = `${director.name} ${server.name} ${family} ${request} ${tunnel} ${ports}`
     const known = choices.get(key)
     if (known !== undefined) return known
     const choice = chooseForwarding(question, index)

@@ -38,6 +38,7 @@ export function expandDirector(
     adopt: director.adopt,
     lingerSeconds: 0,
     devices: [],
+    guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
     sysctls: directorSysctls(services),
     clamps: [],

@@ -1,19 +1,23 @@
 /**
  * What one real server must look like so that DR and TUN packets are answered: VIPs on a device that does
- * not answer ARP, one narrow decapsulation device per director address, reverse-path and ARP sysctls, and
- * the MSS that fits the tunnel. Needs only the routes that lead to it.
+ * not answer ARP, one narrow decapsulation device per director address, GUE ports, reverse-path and ARP
+ * sysctls, and the MSS that fits the tunnel. Needs only the routes that lead to it.
  */
 import {
   compareIps,
   familyOf,
   fnv1a32,
+  guePortKey,
   invariant,
   type AddressState,
   type ClampState,
   type DeviceState,
+  type Family,
+  type GuePortState,
   type HostState,
   type Ip,
   type SysctlState,
+  type Tunnel,
 } from '@lvs-fleet/contract'
 import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import type { Route } from './destinations.ts'
@@ -37,6 +41,7 @@ export function expandRealServer(
 ): HostState {
   const vips = new Set<Ip>()
   const devices = new Map<string, DeviceState>()
+  const guePorts = new Map<string, GuePortState>()
   const ipv4On = new Map<string, Ip>()
   const mss = new Map<Ip, number>()
   let lingerSeconds = 0
@@ -47,17 +52,18 @@ export function expandRealServer(
     vips.add(route.vip)
     lingerSeconds = Math.max(lingerSeconds, service.drainSeconds)
     if (forwarding.method !== 'tun') continue
-    for (const device of tunnelDevices(route.vip, address, director)) {
+    const { tunnel } = forwarding
+    if (tunnel.type === 'gue') {
+      const guePort = { address, port: tunnel.port }
+      guePorts.set(guePortKey(guePort), guePort)
+    }
+    for (const device of tunnelDevices(tunnel, route.vip, address, director)) {
       devices.set(device.name, device)
       const inner = innerIpv4(device, route.vip, address)
       if (inner !== undefined) ipv4On.set(device.name, inner)
     }
     if (service.protocol !== 'tcp') continue
-    const mtu = innerMtu(
-      index.pathMtu(director.site, server.site),
-      forwarding.tunnel.type,
-      familyOf(address),
-    )
+    const mtu = innerMtu(index.pathMtu(director.site, server.site), tunnel, familyOf(address))
     const least = Math.max(536, mssFor(mtu, familyOf(route.vip)))
     mss.set(route.vip, Math.min(least, mss.get(route.vip) ?? Infinity))
   }
@@ -66,6 +72,7 @@ export function expandRealServer(
     adopt: server.adopt,
     lingerSeconds,
     devices: vips.size === 0 ? [] : [{ name: VIP_DEVICE, kind: 'dummy' }, ...tunnels],
+    guePorts: [...guePorts.values()].toSorted(byAddressAndPort),
     addresses: [...vipAddresses(vips), ...tunnelAddresses(tunnels, ipv4On)],
     sysctls: realServerSysctls(vips, tunnels, ipv4On),
     clamps: clampsOf(mss),
@@ -74,12 +81,25 @@ export function expandRealServer(
 }
 
 /** One device per address of the director: the outer source is the one that its route picks. */
-function tunnelDevices(vip: Ip, local: Ip, director: DirectorSpec): DeviceState[] {
+function tunnelDevices(tunnel: Tunnel, vip: Ip, local: Ip, director: DirectorSpec): DeviceState[] {
   const outer = familyOf(local)
-  const kind = outer === 'ipv6' ? 'ip6tnl' : familyOf(vip) === 'ipv4' ? 'ipip' : 'sit'
   return director.addresses
     .filter((remote) => familyOf(remote) === outer)
-    .map((remote) => ({ name: tunnelName(kind, local, remote), kind, local, remote }))
+    .map((remote): DeviceState => {
+      if (tunnel.type === 'gre') {
+        const kind = outer === 'ipv6' ? 'ip6gre' : 'gre'
+        const name = tunnelName(kind, local, remote)
+        return { name, kind, local, remote, checksum: tunnel.checksum }
+      }
+      const kind = plainKind(outer, familyOf(vip))
+      return { name: tunnelName(kind, local, remote), kind, local, remote }
+    })
+}
+
+/** What GUE carried comes out as protocol 4 or 41 from the same sender: the devices of IPIP take it. */
+function plainKind(outer: Family, inner: Family): 'ipip' | 'sit' | 'ip6tnl' {
+  if (outer === 'ipv6') return 'ip6tnl'
+  return inner === 'ipv4' ? 'ipip' : 'sit'
 }
 
 /** At most 15 bytes, the same on every run: `lvsf-` and 8 hex digits of what the device is. */
@@ -99,8 +119,8 @@ function vipAddresses(vips: ReadonlySet<Ip>): AddressState[] {
  * that is reached over IPv6 may have none, then the VIP serves.
  */
 function innerIpv4(device: DeviceState, vip: Ip, own: Ip): Ip | undefined {
-  if (device.kind === 'ipip') return own
-  return device.kind === 'ip6tnl' && familyOf(vip) === 'ipv4' ? vip : undefined
+  if (device.kind === 'dummy' || familyOf(vip) === 'ipv6') return undefined
+  return familyOf(own) === 'ipv4' ? own : vip
 }
 
 function tunnelAddresses(
@@ -133,6 +153,10 @@ function realServerSysctls(
     }
   }
   return sysctls
+}
+
+function byAddressAndPort(a: GuePortState, b: GuePortState): number {
+  return compareIps(a.address, b.address) || a.port - b.port
 }
 
 function clampsOf(mss: ReadonlyMap<Ip, number>): ClampState[] {

@@ -11,7 +11,7 @@ export type Explanation = {
   readonly service: string
   readonly realServer: string
   readonly realServerSite: string
-  /** `dr`, `nat`, `local`, `tun ipip`; null when nothing is possible. */
+  /** `dr`, `nat`, `local`, `tun ipip`, `tun gue 6080`; null when nothing is possible. */
   readonly forwarding: string | null
   readonly address: Ip | null
   readonly port: number

@@ -84,6 +84,7 @@ function selected(realServer: string, weight: number): Member {
     weight,
     port: null,
     forwarding: null,
+    tunnel: null,
     upperThreshold: 0,
     lowerThreshold: 0,
   }

@@ -10,6 +10,7 @@ export function mergeStates(director: HostState, server: HostState): HostState {
     adopt: director.adopt || server.adopt,
     lingerSeconds: Math.max(director.lingerSeconds, server.lingerSeconds),
     devices: [...director.devices, ...server.devices],
+    guePorts: [...director.guePorts, ...server.guePorts],
     addresses: [...director.addresses, ...addresses].toSorted(byAddress),
     sysctls: [...director.sysctls, ...server.sysctls.filter((sysctl) => !keys.has(sysctl.key))],
     clamps: [...director.clamps, ...server.clamps],

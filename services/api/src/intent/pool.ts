@@ -1,11 +1,15 @@
 /** Pool: real servers that serve the same thing, listed or selected by labels, shared by virtual services. */
-import { portSchema, weightSchema } from '@lvs-fleet/contract'
+import { portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** What an operator may ask for; `local` is an effect of the kernel and never asked. */
 export const forwardingRequestSchema = z.enum(['auto', 'nat', 'dr', 'tun'])
 export type ForwardingRequest = z.infer<typeof forwardingRequestSchema>
+
+/** Which tunnel TUN takes; `auto`: the first of the real server's own list that the path carries. */
+export const tunnelRequestSchema = z.enum(['auto', ...TUNNEL_TYPES])
+export type TunnelRequest = z.infer<typeof tunnelRequestSchema>
 
 /** Share of new connections when nothing is said. 100 leaves room to go down in steps of a percent. */
 export const DEFAULT_WEIGHT = 100
@@ -20,6 +24,8 @@ export const memberSchema = z.strictObject({
   port: portSchema.nullable().default(null),
   /** Overrides the virtual service's forwarding for this member. */
   forwarding: forwardingRequestSchema.nullable().default(null),
+  /** Overrides the virtual service's tunnel for this member. */
+  tunnel: tunnelRequestSchema.nullable().default(null),
   upperThreshold: thresholdSchema,
   lowerThreshold: thresholdSchema,
 })

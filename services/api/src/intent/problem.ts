@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'vip-is-host-address'
   | 'vip-duplicate'
   | 'flag-conflict'
+  | 'tunnel-conflict'
   | 'threshold-order'
   | 'no-forwarding'
   | 'network-overlap'

@@ -105,6 +105,25 @@ const ROWS: Row[] = [
     change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { flags: ['port'] }),
     want: [['/virtualServices/web-a/flags', 'flag-conflict']],
   },
+  {
+    name: 'a tunnel for a virtual service whose forwarding has none',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { forwarding: 'dr', tunnel: 'gre' }),
+    want: [['/virtualServices/web-a/tunnel', 'tunnel-conflict']],
+  },
+  {
+    name: 'a tunnel for a member whose forwarding has none',
+    change: (fleet) => edit(fleet, 'pools', 'web', member({ forwarding: 'nat', tunnel: 'gue' })),
+    want: [['/pools/web/members/0/tunnel', 'tunnel-conflict']],
+  },
+  {
+    name: 'a tunnel where the method may come to be TUN',
+    change: (fleet) => {
+      edit(fleet, 'virtualServices', 'web-a', { forwarding: 'auto', tunnel: 'gre' })
+      edit(fleet, 'virtualServices', 'web-b', { forwarding: 'dr', tunnel: 'auto' })
+      edit(fleet, 'pools', 'web', member({ forwarding: 'tun', tunnel: 'gue' }))
+    },
+    want: [],
+  },
 ]
 
 describe('validateFleet', () => {
@@ -160,6 +179,36 @@ const SCHEMA_ROWS: { name: string; change: (fleet: FleetText) => void; path: str
     name: 'a name that is no DNS label',
     change: (fleet) => edit(fleet, 'sites', 'Bad_Name', {}),
     path: 'sites.Bad_Name',
+  },
+  {
+    name: 'a tunnel type that IPVS does not have',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { tunnel: 'vxlan' }),
+    path: 'virtualServices.web-a.tunnel',
+  },
+  {
+    name: 'a tunnel type listed twice',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a1', { decapsulates: ['gre', 'gre'] }),
+    path: 'realServers.rs-a1.decapsulates',
+  },
+  {
+    name: 'remote checksum offload for GRE, which only GUE has',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a1', { gre: { checksum: 'remcsum' } }),
+    path: 'realServers.rs-a1.gre.checksum',
+  },
+  {
+    name: 'a port for GRE, which has none',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a1', { gre: { port: 6080 } }),
+    path: 'realServers.rs-a1.gre',
+  },
+  {
+    name: 'GUE without a port',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a1', { gue: { port: 0 } }),
+    path: 'realServers.rs-a1.gue.port',
+  },
+  {
+    name: 'a checksum of GUE that is no word of it',
+    change: (fleet) => edit(fleet, 'realServers', 'rs-a1', { gue: { checksum: true } }),
+    path: 'realServers.rs-a1.gue.checksum',
   },
 ]
 

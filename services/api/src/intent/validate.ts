@@ -91,6 +91,9 @@ function poolProblems(pool: PoolSpec, realServers: ReadonlySet<string>): Problem
     if (!realServers.has(member.realServer)) {
       problems.push(unknownName(path(i, 'realServer'), 'real server', member.realServer))
     }
+    if (member.tunnel !== null && member.tunnel !== 'auto') {
+      problems.push(...tunnelProblems(path(i, 'tunnel'), member.tunnel, member.forwarding))
+    }
     if (member.upperThreshold !== 0 && member.lowerThreshold > member.upperThreshold) {
       const text = `is above upperThreshold ${member.upperThreshold}: the kernel answers ERANGE`
       problems.push(problem(path(i, 'lowerThreshold'), 'threshold-order', text))
@@ -117,7 +120,22 @@ function serviceProblems(service: VirtualServiceSpec, names: Names): Problem[] {
     const here = { ...at, path: ['carriedBy', 'directors', i] }
     if (!names.directors.has(name)) problems.push(unknownName(here, 'director', name))
   }
+  if (service.tunnel !== 'auto') {
+    const here = { ...at, path: ['tunnel'] }
+    problems.push(...tunnelProblems(here, service.tunnel, service.forwarding))
+  }
   return [...problems, ...flagProblems(service)]
+}
+
+/** A tunnel asked for where the method that is asked for has none: one of the two is a mistake. */
+function tunnelProblems(
+  at: Parameters<typeof problem>[0],
+  tunnel: string,
+  forwarding: string | null,
+): Problem[] {
+  if (forwarding !== 'dr' && forwarding !== 'nat') return []
+  const text = `asks for ${tunnel}, but forwarding is ${forwarding}, which has no tunnel: set forwarding to tun or auto, or tunnel to auto`
+  return [problem(at, 'tunnel-conflict', text)]
 }
 
 /** The kernel accepts these combinations and then misbehaves; ipvsadm(8) refuses them too. */

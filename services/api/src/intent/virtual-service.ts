@@ -7,7 +7,7 @@ import {
   serviceFlagSchema,
 } from '@lvs-fleet/contract'
 import * as z from 'zod'
-import { forwardingRequestSchema } from './pool.ts'
+import { forwardingRequestSchema, tunnelRequestSchema } from './pool.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 const unique = (list: readonly unknown[]) => new Set(list).size === list.length
@@ -45,6 +45,8 @@ export const virtualServiceSchema = z.strictObject({
     .default(null),
   pool: nameSchema,
   forwarding: forwardingRequestSchema.default('auto'),
+  /** The tunnel of those real servers that are reached by TUN. */
+  tunnel: tunnelRequestSchema.default('auto'),
   /** Carried by every director of these sites and by these directors: at least one of either. */
   carriedBy: z
     .strictObject({

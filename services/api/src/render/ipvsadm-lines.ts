@@ -6,6 +6,7 @@ import {
   serviceKey,
   type Forwarding,
   type ServiceState,
+  type Tunnel,
 } from '@lvs-fleet/contract'
 
 /** Adds the service and its destinations, or edits them where they stand. */
@@ -45,12 +46,28 @@ function methodOption(forwarding: Forwarding): string {
     case 'nat':
       return '-m'
     case 'tun':
-      return '-i'
+      return `-i${tunnelOptions(forwarding.tunnel)}`
     case 'dr':
     case 'local':
       return '-g'
     default:
       return assertNever(forwarding)
+  }
+}
+
+/** IPIP is what ipvsadm takes by itself, and all that its older versions know. */
+function tunnelOptions(tunnel: Tunnel): string {
+  switch (tunnel.type) {
+    case 'ipip':
+      return ''
+    case 'gre':
+      return ` --tun-type gre ${tunnel.checksum ? '--tun-csum' : '--tun-nocsum'}`
+    case 'gue': {
+      const checksum = { none: '--tun-nocsum', csum: '--tun-csum', remcsum: '--tun-remcsum' }
+      return ` --tun-type gue --tun-port ${tunnel.port} ${checksum[tunnel.checksum]}`
+    }
+    default:
+      return assertNever(tunnel)
   }
 }
 

@@ -3,11 +3,13 @@
  * takes it back. Running it twice changes nothing. Same content as the agent applies, in the same order.
  */
 import {
+  assertNever,
   familyOf,
   hostPrefixLength,
   type AddressState,
   type ClampState,
   type DeviceState,
+  type GuePortState,
   type HostState,
   type Role,
   type SysctlState,
@@ -58,8 +60,19 @@ function helpers(): string[] {
     '# add_device NAME ARGUMENTS...',
     'add_device() {',
     '  name=$1; shift',
-    '  ip link show "$name" >/dev/null 2>&1 || ip link add "$name" "$@"',
+    '  if ip link show "$name" >/dev/null 2>&1; then',
+    '    case $2 in gre | ip6gre) ip link set "$name" "$@" ;; esac',
+    '  else',
+    '    ip link add "$name" "$@"',
+    '  fi',
     '  ip link set "$name" up',
+    '}',
+    '# open_gue PORT FAMILY-AND-ADDRESS...: the module has no alias, so nothing loads it by itself.',
+    'open_gue() {',
+    '  modprobe fou 2>/dev/null || true',
+    '  port=$1; shift',
+    `  ip fou show | sed 's/ *$//' | grep -qxF "port $port gue $*" && return 0`,
+    '  ip fou add port "$port" gue "$@"',
     '}',
   ]
 }
@@ -67,6 +80,7 @@ function helpers(): string[] {
 function setupLines(state: HostState): string[] {
   const lines = [
     ...state.devices.map((device) => `add_device ${device.name} ${deviceArguments(device)}`),
+    ...state.guePorts.map((guePort) => `open_gue ${guePort.port} ${guePortEnds(guePort)}`),
     ...state.sysctls.map(sysctlLine),
     ...state.addresses.map((address) => addressLine('replace', address)),
     ...clampLines(state.clamps),
@@ -87,6 +101,9 @@ function removeLines(state: HostState): string[] {
       ([family]) => `nft delete table ${family} lvsfleet 2>/dev/null || true`,
     ),
     ...elsewhere.map((address) => `${addressLine('del', address)} 2>/dev/null || true`),
+    ...state.guePorts.map(
+      (guePort) => `ip fou del port ${guePort.port} ${guePortEnds(guePort)} 2>/dev/null || true`,
+    ),
     ...state.devices.toReversed().map((device) => `ip link del ${device.name} 2>/dev/null || true`),
     '[ ! -f "$saved" ] || while read -r key value; do',
     '  file=/proc/sys/$(echo "$key" | tr . /)',
@@ -104,8 +121,24 @@ function deviceArguments(device: DeviceState): string {
     case 'sit':
       return `type ${device.kind} local ${device.local} remote ${device.remote} ttl 64`
     case 'ip6tnl':
-      return `type ip6tnl mode any local ${device.local} remote ${device.remote} encaplimit none`
+      return `type ip6tnl mode any local ${device.local} remote ${device.remote} ttl 64 encaplimit none`
+    case 'gre':
+      return `type gre local ${device.local} remote ${device.remote} ttl 64${checksumOption(device)}`
+    case 'ip6gre':
+      return `type ip6gre local ${device.local} remote ${device.remote} ttl 64 encaplimit none${checksumOption(device)}`
+    default:
+      return assertNever(device)
   }
+}
+
+/** Of what comes in; nothing is sent through it. */
+function checksumOption({ checksum }: { readonly checksum: boolean }): string {
+  return checksum ? ' icsum' : ' noicsum'
+}
+
+/** As `ip fou` takes and prints them. */
+function guePortEnds({ address }: GuePortState): string {
+  return familyOf(address) === 'ipv6' ? `-6 local ${address}` : `local ${address}`
 }
 
 function sysctlLine({ key, value, accept }: SysctlState): string {

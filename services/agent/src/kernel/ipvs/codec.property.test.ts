@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   bytesToIp,
+  GUE_CHECKSUMS,
   hostPrefixLength,
   SCHEDULERS,
   SERVICE_FLAGS,
@@ -45,6 +46,12 @@ const destinationConfig: fc.Arbitrary<DestinationConfig> = fc.record({
     { method: 'dr' } as const,
     { method: 'local' } as const,
     { method: 'tun', tunnel: { type: 'ipip' } } as const,
+    { method: 'tun', tunnel: { type: 'gre', checksum: false } } as const,
+    { method: 'tun', tunnel: { type: 'gre', checksum: true } } as const,
+    ...GUE_CHECKSUMS.map((checksum) => ({
+      method: 'tun' as const,
+      tunnel: { type: 'gue' as const, port: 6080, checksum },
+    })),
   ),
   weight: fc.integer({ min: 0, max: 65_535 }),
   upperThreshold: fc.nat(),

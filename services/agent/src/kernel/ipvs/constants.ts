@@ -38,6 +38,12 @@ export const IP_VS_CONN_F_LOCALNODE = 1
 export const IP_VS_CONN_F_TUNNEL = 2
 export const IP_VS_CONN_F_DROUTE = 3
 export const IP_VS_CONN_F_TUNNEL_TYPE_IPIP = 0
+export const IP_VS_CONN_F_TUNNEL_TYPE_GUE = 1
+export const IP_VS_CONN_F_TUNNEL_TYPE_GRE = 2
+/** One of them, although they are bits: the kernel looks at both only for GUE, at CSUM only for GRE. */
+export const IP_VS_TUNNEL_ENCAP_FLAG_NOCSUM = 0
+export const IP_VS_TUNNEL_ENCAP_FLAG_CSUM = 0x1
+export const IP_VS_TUNNEL_ENCAP_FLAG_REMCSUM = 0x2
 
 export const AF_INET = 2
 export const AF_INET6 = 10

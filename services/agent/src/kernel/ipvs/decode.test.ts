@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Tunnel } from '@lvs-fleet/contract'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import type { NetlinkMessage } from '../netlink/message.ts'
 import {
@@ -109,6 +110,8 @@ test('services without a name of ours are undefined', () => {
   assert.equal(decodeService(message({ service: { ...unnamed, firewallMark: 7 } })), undefined)
 })
 
+const tun = (tunnel: Tunnel) => ({ method: 'tun', tunnel })
+
 const destinations: readonly {
   readonly name: string
   readonly given: DestinationAttributes
@@ -132,9 +135,53 @@ const destinations: readonly {
     want: { forwarding: { method: 'dr' } },
   },
   { name: 'bypass', given: { forwarding: 4 }, want: { exact: false } },
-  { name: 'a gue tunnel', given: { forwarding: 2, tunnelType: 1 }, want: { exact: false } },
-  { name: 'a tunnel port', given: { forwarding: 2, tunnelPort: 6080 }, want: { exact: false } },
-  { name: 'tunnel flags', given: { forwarding: 2, tunnelFlags: 1 }, want: { exact: false } },
+  {
+    name: 'gre without a checksum',
+    given: { forwarding: 2, tunnelType: 2 },
+    want: { forwarding: tun({ type: 'gre', checksum: false }), exact: true },
+  },
+  {
+    name: 'gre with one',
+    given: { forwarding: 2, tunnelType: 2, tunnelFlags: 1 },
+    want: { forwarding: tun({ type: 'gre', checksum: true }), exact: true },
+  },
+  {
+    name: 'gre with a flag that it has no use for',
+    given: { forwarding: 2, tunnelType: 2, tunnelFlags: 2 },
+    want: { forwarding: tun({ type: 'gre', checksum: false }), exact: false },
+  },
+  {
+    name: 'gue',
+    given: { forwarding: 2, tunnelType: 1, tunnelPort: 6080 },
+    want: { forwarding: tun({ type: 'gue', port: 6080, checksum: 'none' }), exact: true },
+  },
+  {
+    name: 'gue with the checksum of udp',
+    given: { forwarding: 2, tunnelType: 1, tunnelPort: 6080, tunnelFlags: 1 },
+    want: { forwarding: tun({ type: 'gue', port: 6080, checksum: 'csum' }), exact: true },
+  },
+  {
+    name: 'gue with remote checksum offload',
+    given: { forwarding: 2, tunnelType: 1, tunnelPort: 6080, tunnelFlags: 2 },
+    want: { forwarding: tun({ type: 'gue', port: 6080, checksum: 'remcsum' }), exact: true },
+  },
+  {
+    name: 'gue with both checksums at once',
+    given: { forwarding: 2, tunnelType: 1, tunnelPort: 6080, tunnelFlags: 3 },
+    want: { exact: false },
+  },
+  {
+    name: 'a tunnel of the future',
+    given: { forwarding: 2, tunnelType: 3 },
+    want: { exact: false },
+  },
+  { name: 'ipip with a port', given: { forwarding: 2, tunnelPort: 6080 }, want: { exact: false } },
+  { name: 'ipip with flags', given: { forwarding: 2, tunnelFlags: 1 }, want: { exact: false } },
+  {
+    name: 'a tunnel type left over where the method is another one',
+    given: { forwarding: 3, tunnelType: 2 },
+    want: { forwarding: { method: 'dr' }, exact: false },
+  },
   { name: 'a weight of another user', given: { weight: 65_536 }, want: { weight: 65_536 } },
   {
     name: 'counters',

@@ -16,7 +16,6 @@ import {
   IP_VS_CONN_F_LOCALNODE,
   IP_VS_CONN_F_MASQ,
   IP_VS_CONN_F_TUNNEL,
-  IP_VS_CONN_F_TUNNEL_TYPE_IPIP,
   IP_VS_SVC_F_PERSISTENT,
   IPPROTO_TCP,
   IPPROTO_UDP,
@@ -25,6 +24,7 @@ import {
   type StatsAttributes,
 } from './constants.ts'
 import { decodeFlags } from './flags.ts'
+import { decodeTunnel } from './tunnels.ts'
 
 /** One service of a dump; undefined where it has no name of ours (firewall mark, SCTP). */
 export function decodeService(message: NetlinkMessage): ObservedService | undefined {
@@ -106,15 +106,16 @@ function decodeForwarding(values: DestinationAttributes): {
   forwarding: Forwarding
   exact: boolean
 } {
-  const type = values.tunnelType ?? IP_VS_CONN_F_TUNNEL_TYPE_IPIP
-  const exact = type === IP_VS_CONN_F_TUNNEL_TYPE_IPIP && !values.tunnelPort && !values.tunnelFlags
+  const { tunnel, exact: tunnelExact } = decodeTunnel(values)
+  // Left over where the method is another one: no harm, but not as we write it.
+  const exact = tunnelExact && tunnel.type === 'ipip'
   switch (required(values.forwarding, 'the forwarding method') & IP_VS_CONN_F_FWD_MASK) {
     case IP_VS_CONN_F_MASQ:
       return { forwarding: { method: 'nat' }, exact }
     case IP_VS_CONN_F_DROUTE:
       return { forwarding: { method: 'dr' }, exact }
     case IP_VS_CONN_F_TUNNEL:
-      return { forwarding: { method: 'tun', tunnel: { type: 'ipip' } }, exact }
+      return { forwarding: { method: 'tun', tunnel }, exact: tunnelExact }
     case IP_VS_CONN_F_LOCALNODE:
       return { forwarding: { method: 'local' }, exact }
     default:

@@ -15,12 +15,12 @@ import {
   IP_VS_CONN_F_LOCALNODE,
   IP_VS_CONN_F_MASQ,
   IP_VS_CONN_F_TUNNEL,
-  IP_VS_CONN_F_TUNNEL_TYPE_IPIP,
   IP_VS_SVC_F_PERSISTENT,
   type DestinationAttributes,
   type ServiceAttributes,
 } from './constants.ts'
 import { FLAG_BITS } from './flags.ts'
+import { encodeTunnel, NO_TUNNEL } from './tunnels.ts'
 
 export function familyNumber(address: Ip): number {
   return familyOf(address) === 'ipv4' ? AF_INET : AF_INET6
@@ -48,14 +48,16 @@ function encodeNetmask(address: Ip, prefixLength: number | undefined): Uint8Arra
 }
 
 export function destinationConfig(config: DestinationConfig): DestinationAttributes {
+  const { forwarding } = config
+  const tunnel = forwarding.method === 'tun' ? encodeTunnel(forwarding.tunnel) : NO_TUNNEL
   return {
-    forwarding: forwardingNumber(config.forwarding),
+    forwarding: forwardingNumber(forwarding),
     weight: config.weight,
     upperThreshold: config.upperThreshold,
     lowerThreshold: config.lowerThreshold,
-    tunnelType: IP_VS_CONN_F_TUNNEL_TYPE_IPIP,
-    tunnelPort: 0,
-    tunnelFlags: 0,
+    tunnelType: tunnel.tunnelType,
+    tunnelPort: tunnel.tunnelPort,
+    tunnelFlags: tunnel.tunnelFlags,
   }
 }
 

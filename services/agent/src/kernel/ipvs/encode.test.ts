@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  describeTunnel,
   ip,
   type DestinationConfig,
   type ServiceConfig,
   type ServiceRef,
+  type Tunnel,
 } from '@lvs-fleet/contract'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import { IpvsEncoder, type IpvsOp } from './encode.ts'
@@ -132,6 +134,34 @@ const methods: readonly (readonly [DestinationConfig['forwarding'], string])[] =
   [{ method: 'tun', tunnel: { type: 'ipip' } }, '02'],
   [{ method: 'dr' }, '03'],
 ]
+/** IPVS_DEST_ATTR_TUN_TYPE (u8), _TUN_PORT (network order), _TUN_FLAGS (u16), 13 to 15. */
+const tunnels: readonly (readonly [Tunnel, string])[] = [
+  [{ type: 'ipip' }, '05000d0000000000' + '06000e0000000000' + '06000f0000000000'],
+  [{ type: 'gre', checksum: false }, '05000d0002000000' + '06000e0000000000' + '06000f0000000000'],
+  [{ type: 'gre', checksum: true }, '05000d0002000000' + '06000e0000000000' + '06000f0001000000'],
+  [
+    { type: 'gue', port: 6080, checksum: 'none' },
+    '05000d0001000000' + '06000e0017c00000' + '06000f0000000000',
+  ],
+  [
+    { type: 'gue', port: 6080, checksum: 'csum' },
+    '05000d0001000000' + '06000e0017c00000' + '06000f0001000000',
+  ],
+  [
+    { type: 'gue', port: 1, checksum: 'remcsum' },
+    '05000d0001000000' + '06000e0000010000' + '06000f0002000000',
+  ],
+]
+for (const [tunnel, hex] of tunnels) {
+  test(`encodes ${describeTunnel(tunnel)}, new and in place`, () => {
+    const to = { ...nat, forwarding: { method: 'tun', tunnel } } as const
+    for (const kind of ['destination.create', 'destination.update'] as const) {
+      const bytes = encode([{ kind, service: web, destination: rip, from: nat, to }])
+      assert(bytes.includes('0800030002000000'), 'the method')
+      assert.equal(bytes.slice(-hex.length), hex)
+    }
+  })
+}
 for (const [forwarding, number] of methods) {
   test(`encodes forwarding by ${forwarding.method}`, () => {
     const to = { ...nat, forwarding }

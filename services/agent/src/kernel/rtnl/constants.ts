@@ -4,6 +4,7 @@
  */
 import {
   AttributeTable,
+  be16,
   binary,
   nested,
   text,
@@ -56,6 +57,19 @@ export const TUNNEL = new AttributeTable({
   protocol: { number: 9, codec: u8 },
 })
 
+/** Of the flags of a GRE device: what comes in has a checksum, and must have one. */
+export const GRE_CSUM = 0x8000
+
+/** IFLA_GRE_*: the same numbers for gre and ip6gre, but another order than IFLA_IPTUN_*. */
+export const GRE = new AttributeTable({
+  inFlags: { number: 2, codec: be16 },
+  local: { number: 6, codec: binary },
+  remote: { number: 7, codec: binary },
+  ttl: { number: 8, codec: u8 },
+  encapLimit: { number: 11, codec: u8 },
+  ip6Flags: { number: 13, codec: u32 },
+})
+
 /** IFLA_INFO_*; the data differs from kind to kind, so it is decoded once the kind is known. */
 export const LINK_INFO = new AttributeTable({
   kind: { number: 1, codec: text },
@@ -82,3 +96,4 @@ export const ADDRESS = new AttributeTable({
 type ValuesOf<T> = T extends AttributeTable<infer F> ? AttributeValues<F> : never
 export type LinkInfoAttributes = ValuesOf<typeof LINK_INFO>
 export type TunnelAttributes = ValuesOf<typeof TUNNEL>
+export type GreAttributes = ValuesOf<typeof GRE>

@@ -1,5 +1,5 @@
 /**
- * Links: dump, creation and removal messages. A created device is narrowed to one remote end (see
+ * Links: dump, creation, edit and removal messages. A created device is narrowed to one remote end (see
  * DeviceState) and is up from its first moment: the flags ride on RTM_NEWLINK, so there is no state
  * in between that a crash could leave behind.
  */
@@ -11,6 +11,8 @@ import { malformed, type NetlinkMessage } from '../netlink/message.ts'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import {
   AF_UNSPEC,
+  GRE,
+  GRE_CSUM,
   IFF_UP,
   IP6_TNL_F_IGN_ENCAP_LIMIT,
   LINK,
@@ -21,11 +23,14 @@ import {
   RTM_NEWLINK,
   TUNNEL,
   TUNNEL_PROTOCOL_ANY,
+  type GreAttributes,
   type LinkInfoAttributes,
   type TunnelAttributes,
 } from './constants.ts'
 
 const TUNNEL_KINDS: ReadonlySet<string> = new Set(['ipip', 'sit', 'ip6tnl'])
+const GRE_KINDS: ReadonlySet<string> = new Set(['gre', 'ip6gre'])
+const KINDS_OVER_IPV6: ReadonlySet<string> = new Set(['ip6tnl', 'ip6gre'])
 /** The default is to copy the inner one, which hides the tunnel's hops from nobody but traceroute. */
 const TTL = 64
 
@@ -42,10 +47,17 @@ export function createDevice(writer: MessageWriter, device: DeviceState): void {
   writer.end()
 }
 
-/** ipip and sit travel over IPv4, ip6tnl over IPv6. */
+/** All settings go along: the kernel fills what is missing with zeros (ipgre_changelink, ip6gre_changelink). */
+export function updateDevice(writer: MessageWriter, device: DeviceState, index: number): void {
+  beginLink(writer, { type: RTM_NEWLINK, flags: NLM_F_REQUEST, index, up: false })
+  LINK.encode(writer, { info: deviceInfo(device) })
+  writer.end()
+}
+
+/** ipip, sit and gre travel over IPv4, ip6tnl and ip6gre over IPv6. */
 export function endsFit(device: DeviceState): boolean {
   if (device.kind === 'dummy') return true
-  const family = device.kind === 'ip6tnl' ? 'ipv6' : 'ipv4'
+  const family = KINDS_OVER_IPV6.has(device.kind) ? 'ipv6' : 'ipv4'
   return familyOf(device.local) === family && familyOf(device.remote) === family
 }
 
@@ -59,14 +71,16 @@ export function decodeLink({ bytes, start, end }: NetlinkMessage): ObservedLink 
   const values = LINK.decode(bytes, start + LINK_HEADER_BYTES, end)
   const kind = values.info?.kind ?? ''
   const tunnel = decodeTunnel(kind, values.info?.data)
+  const gre = decodeGre(kind, values.info?.data)
   return {
     index: bytes.readInt32LE(start + 4),
     name: required(values.name, 'the name of a link'),
     kind,
     up: (bytes.readUInt32LE(start + 8) & IFF_UP) !== 0,
     mtu: values.mtu ?? 0,
-    local: endOf(tunnel?.local),
-    remote: endOf(tunnel?.remote),
+    local: endOf(tunnel?.local ?? gre?.local),
+    remote: endOf(tunnel?.remote ?? gre?.remote),
+    checksum: ((gre?.inFlags ?? 0) & GRE_CSUM) !== 0,
   }
 }
 
@@ -91,6 +105,11 @@ function beginLink(
 
 function deviceInfo(device: DeviceState): LinkInfoAttributes {
   if (device.kind === 'dummy') return { kind: device.kind }
+  const writer = new MessageWriter(Buffer.alloc(128))
+  if (device.kind === 'gre' || device.kind === 'ip6gre') {
+    GRE.encode(writer, greAttributes(device))
+    return { kind: device.kind, data: writer.bytes.subarray(0, writer.offset) }
+  }
   const tunnel: TunnelAttributes = {
     local: ipToBytes(device.local),
     remote: ipToBytes(device.remote),
@@ -101,9 +120,25 @@ function deviceInfo(device: DeviceState): LinkInfoAttributes {
     flags.writeUInt32LE(IP6_TNL_F_IGN_ENCAP_LIMIT)
     Object.assign(tunnel, { encapLimit: 0, ip6Flags: flags, protocol: TUNNEL_PROTOCOL_ANY })
   }
-  const writer = new MessageWriter(Buffer.alloc(128))
   TUNNEL.encode(writer, tunnel)
   return { kind: device.kind, data: writer.bytes.subarray(0, writer.offset) }
+}
+
+/** Nothing is sent through it, so only the flags of what comes in are set. */
+function greAttributes(device: Extract<DeviceState, { kind: 'gre' | 'ip6gre' }>): GreAttributes {
+  const attributes: GreAttributes = {
+    inFlags: device.checksum ? GRE_CSUM : 0,
+    local: ipToBytes(device.local),
+    remote: ipToBytes(device.remote),
+    ttl: TTL,
+  }
+  if (device.kind === 'gre') return attributes
+  return { ...attributes, encapLimit: 0, ip6Flags: IP6_TNL_F_IGN_ENCAP_LIMIT }
+}
+
+function decodeGre(kind: string, data: Uint8Array | undefined): GreAttributes | undefined {
+  if (data === undefined || !GRE_KINDS.has(kind)) return undefined
+  return GRE.decode(Buffer.from(data), 0, data.length)
 }
 
 function decodeTunnel(kind: string, data: Uint8Array | undefined): TunnelAttributes | undefined {

@@ -11,7 +11,7 @@ import type { NetlinkFailure } from '../netlink/message.ts'
 import type { MessageWriter } from '../netlink/message-writer.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
 import { addAddress, decodeAddress, dumpAddresses, removeAddress } from './addresses.ts'
-import { createDevice, decodeLink, dumpLinks, endsFit, removeLink } from './links.ts'
+import { createDevice, decodeLink, dumpLinks, endsFit, removeLink, updateDevice } from './links.ts'
 
 export type NetworkOp = Extract<Op, { kind: `device.${string}` | `address.${string}` }>
 
@@ -54,7 +54,12 @@ function resolveAll(ops: readonly NetworkOp[], network: ObservedNetwork): readon
   const indexByAddress = holdersOf(network.addresses)
   return ops.map((op) => {
     if (op.kind === 'device.create') return resolveCreation(op.device)
-    if (op.kind === 'device.remove') return resolveRemoval(op.device, network.links)
+    if (op.kind === 'device.update') {
+      return resolveStanding(op.device, network.links, (writer, index) =>
+        updateDevice(writer, op.device, index),
+      )
+    }
+    if (op.kind === 'device.remove') return resolveStanding(op.device, network.links, removeLink)
     const { address, place } = op.address
     const index =
       'device' in place ? indexByName.get(place.device) : indexByAddress.get(place.holding)
@@ -75,7 +80,11 @@ function resolveCreation(device: DeviceState): Resolved {
 }
 
 /** By index, so that a device that took the name a moment ago is safe. */
-function resolveRemoval(device: DeviceState, links: readonly ObservedLink[]): Resolved {
+function resolveStanding(
+  device: DeviceState,
+  links: readonly ObservedLink[],
+  write: (writer: MessageWriter, index: number) => void,
+): Resolved {
   const link = links.find(({ name }) => name === device.name)
   if (link === undefined) {
     return { failure: { code: 'ENODEV', message: `there is no device ${device.name}` } }
@@ -85,7 +94,7 @@ function resolveRemoval(device: DeviceState, links: readonly ObservedLink[]): Re
     const message = `device ${device.name} is ${kind}, not ${device.kind}: left alone`
     return { failure: { code: 'EINVAL', message } }
   }
-  return { write: (writer) => removeLink(writer, link.index) }
+  return { write: (writer) => write(writer, link.index) }
 }
 
 function placeMissing({ address, place }: AddressState): NetlinkFailure {

@@ -4,7 +4,7 @@ import { ip, type DeviceState } from '@lvs-fleet/contract'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import type { NetlinkMessage } from '../netlink/message.ts'
 import { addAddress, decodeAddress, removeAddress } from './addresses.ts'
-import { createDevice, decodeLink, removeLink } from './links.ts'
+import { createDevice, decodeLink, endsFit, removeLink, updateDevice } from './links.ts'
 
 function written(write: (writer: MessageWriter) => void): string {
   const writer = new MessageWriter(Buffer.alloc(1024))
@@ -18,6 +18,9 @@ function received(hex: string): NetlinkMessage {
 const port = '00'.repeat(8)
 const up = '0000000000000000' + '0100000001000000'
 const tunnelEnds = '080002000a010010' + '080003000a020021' + '0500040040000000'
+/** Flags of what comes in (GRE_CSUM is the first bit in network order), ends, TTL 64. */
+const greEnds = (flags: string) =>
+  `06000200${flags}0000` + '080006000a010010' + '080007000a020021' + '0500080040000000'
 const v6 = (last: string) => `fd00${'00'.repeat(13)}${last}`
 
 const created: readonly { readonly device: DeviceState; readonly hex: string }[] = [
@@ -63,15 +66,73 @@ const created: readonly { readonly device: DeviceState; readonly hex: string }[]
       '0800080001000000' +
       '0500090000000000',
   },
+  {
+    device: {
+      name: 'lvsf-4',
+      kind: 'gre',
+      local: ip('10.1.0.16'),
+      remote: ip('10.2.0.33'),
+      checksum: false,
+    },
+    hex:
+      `5c00000010000106${port}${up}` +
+      '0b0003006c7673662d340000' +
+      '30001280' +
+      '0800010067726500' +
+      `24000280${greEnds('0000')}`,
+  },
+  {
+    device: {
+      name: 'lvsf-5',
+      kind: 'ip6gre',
+      local: ip('fd00::1'),
+      remote: ip('fd00::2'),
+      checksum: true,
+    },
+    hex:
+      `8800000010000106${port}${up}` +
+      '0b0003006c7673662d350000' +
+      '5c001280' +
+      '0b000100697036677265' +
+      '0000' +
+      '4c000280' +
+      '0600020080000000' +
+      `14000600${v6('01')}14000700${v6('02')}0500080040000000` +
+      '05000b0000000000' +
+      '08000d0001000000',
+  },
 ]
 for (const { device, hex } of created) {
-  test(`creates ${device.kind}, up from the start`, () => {
+  test(`creates ${device.kind}${'checksum' in device && device.checksum ? ' with checksum' : ''}, up from the start`, () => {
     assert.equal(
       written((writer) => createDevice(writer, device)),
       hex,
     )
   })
 }
+
+test('edits the checksum of a gre device by its index, all its settings along', () => {
+  const ends = { local: ip('10.1.0.16'), remote: ip('10.2.0.33') }
+  const device: DeviceState = { name: 'lvsf-4', kind: 'gre', ...ends, checksum: true }
+  const hex =
+    `5000000010000100${port}0000000007000000${'00'.repeat(8)}` +
+    `30001280${'0800010067726500'}24000280${greEnds('8000')}`
+  assert.equal(
+    written((writer) => updateDevice(writer, device, 7)),
+    hex,
+  )
+})
+
+test('knows which family a tunnel travels over', () => {
+  const four = { local: ip('10.1.0.16'), remote: ip('10.2.0.33') }
+  const six = { local: ip('fd00::1'), remote: ip('fd00::2') }
+  const fits = (kind: 'gre' | 'ip6gre', ends: typeof four) =>
+    endsFit({ name: 'x', kind, ...ends, checksum: false })
+  assert.deepEqual(
+    [fits('gre', four), fits('gre', six), fits('ip6gre', four), fits('ip6gre', six)],
+    [true, false, false, true],
+  )
+})
 
 test('removes a link by its index', () => {
   const hex = `2000000011000100${port}0000000007000000${'00'.repeat(8)}`
@@ -117,6 +178,7 @@ test('reads links, with the ends of tunnels', () => {
     mtu: 1500,
     local: null,
     remote: null,
+    checksum: false,
   })
   const any = '14001280' + '0800010073697400' + '08000280'
   assert.throws(() => decodeLink(received(`${header}${name}${any}`)), { code: 'EBADMSG' })
@@ -126,6 +188,17 @@ test('reads links, with the ends of tunnels', () => {
     local: '10.1.0.16',
     remote: null,
   })
+  const gre = `30001280${'0800010067726500'}24000280`
+  for (const [flags, checksum] of [
+    ['0000', false],
+    ['8000', true],
+    // A key is not a checksum.
+    ['2000', false],
+  ] as const) {
+    const row = decodeLink(received(`${header}${name}${gre}${greEnds(flags)}`))
+    const want = { kind: 'gre', local: '10.1.0.16', remote: '10.2.0.33', checksum }
+    assert.partialDeepStrictEqual(row, want)
+  }
 })
 
 test('reads addresses: the local end, and whether it is deprecated', () => {
