@@ -39,6 +39,9 @@ export function errnoRows(): readonly {
     }
   }
   const tun = { method: 'tun', tunnel: { type: 'ipip' } } as const
+  const gre = { method: 'tun', tunnel: { type: 'gre', checksum: true } } as const
+  const gue = (number: number) =>
+    ({ method: 'tun', tunnel: { type: 'gue', port: number, checksum: 'remcsum' } }) as const
   const update = (destination: typeof rip, config: Partial<DestinationConfig>): Op => {
     const full = { ...plainDestination, ...config }
     return { kind: 'destination.update', service: web, destination, from: full, to: full }
@@ -90,6 +93,18 @@ export function errnoRows(): readonly {
       want: 'ERANGE',
     },
     { name: 'another method in place', op: update(rip, { forwarding: tun }), want: 'ok' },
+    {
+      name: 'another tunnel type in place',
+      op: update(rip, { forwarding: gue(6080) }),
+      want: 'ok',
+    },
+    { name: 'gue without a port', op: update(rip, { forwarding: gue(0) }), want: 'EINVAL' },
+    {
+      name: 'new, gue without a port',
+      op: create(missing, { forwarding: gue(0) }),
+      want: 'EINVAL',
+    },
+    { name: 'and another', op: update(rip, { forwarding: gre }), want: 'ok' },
     { name: 'and back', op: update(rip, { forwarding: { method: 'nat' } }), want: 'ok' },
     { name: 'multicast address', op: create(at('224.0.0.1')), want: 'EINVAL' },
     { name: 'mixed family by dr', op: create(at('fd02::11')), want: 'EINVAL' },
@@ -99,6 +114,12 @@ export function errnoRows(): readonly {
       want: 'EINVAL',
     },
     { name: 'mixed family by tunnel', op: create(at('fd02::11'), { forwarding: tun }), want: 'ok' },
+    { name: 'mixed family by gre', op: create(at('fd02::12'), { forwarding: gre }), want: 'ok' },
+    {
+      name: 'mixed family by gue',
+      op: create(at('fd02::13'), { forwarding: gue(6080) }),
+      want: 'ok',
+    },
     { name: 'local', op: create(at('10.2.0.10'), { forwarding: { method: 'local' } }), want: 'ok' },
     {
       name: 'del',

@@ -32,7 +32,7 @@ export async function assertNetwork(kernel: KernelGuest, lab: Lab, host: string)
   const shown = await ipJson(lab, host)
   const endOf = (value: unknown) => (value === undefined || value === 'any' ? null : value)
   assert.deepEqual(
-    links.map(({ local, remote, ...link }) => ({ ...link, local, remote })),
+    links.map(({ local, remote, checksum, ...link }) => ({ ...link, local, remote, checksum })),
     shown.map(({ ifindex, ifname, flags, mtu, linkinfo }) => ({
       index: ifindex,
       name: ifname,
@@ -41,6 +41,7 @@ export async function assertNetwork(kernel: KernelGuest, lab: Lab, host: string)
       mtu,
       local: endOf(linkinfo?.info_data?.['local']),
       remote: endOf(linkinfo?.info_data?.['remote']),
+      checksum: linkinfo?.info_data?.['icsum'] === true,
     })),
   )
   const held = addresses.map(

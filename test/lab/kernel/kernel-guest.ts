@@ -6,6 +6,7 @@ import { build } from 'esbuild'
 import type { ClampState, Op, ServiceRef } from '@lvs-fleet/contract'
 import type {
   ObservedDestination,
+  ObservedGuePort,
   ObservedNetwork,
   ObservedServices,
 } from '../../../services/agent/src/kernel/kernel.ts'
@@ -79,6 +80,11 @@ export class KernelGuest {
   async observeNetwork(): Promise<ObservedNetwork> {
     const [network] = await this.steps({ do: 'observeNetwork' })
     return network as ObservedNetwork
+  }
+
+  async observeGuePorts(): Promise<readonly ObservedGuePort[]> {
+    const [guePorts] = await this.steps({ do: 'observeGuePorts' })
+    return guePorts as readonly ObservedGuePort[]
   }
 
   async observeClamps(): Promise<readonly ClampState[]> {

@@ -8,6 +8,7 @@ import { hostCases } from './host-cases.ts'
 import { ipvsCases } from './ipvs-cases.ts'
 import { bundleKernelGuest } from './kernel-guest.ts'
 import { networkCases } from './network-cases.ts'
+import { tunnelCases } from './tunnel-cases.ts'
 
 describe('kernel port', { timeout: 300_000 }, () => {
   let started: Lab | undefined
@@ -24,5 +25,6 @@ describe('kernel port', { timeout: 300_000 }, () => {
   })
   ipvsCases(lab)
   networkCases(lab)
+  tunnelCases(lab)
   hostCases(lab)
 })

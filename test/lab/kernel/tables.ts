@@ -1,6 +1,7 @@
 /** Generated IPVS tables: as states, as ops, and as the lines that `ipvsadm -Sn` prints for them. */
 import {
   familyOf,
+  GUE_CHECKSUMS,
   hostPrefixLength,
   ip,
   SCHEDULERS,
@@ -13,6 +14,7 @@ import {
   type ServiceConfig,
   type ServiceFlag,
   type ServiceRef,
+  type Tunnel,
 } from '@lvs-fleet/contract'
 import fc from 'fast-check'
 
@@ -43,13 +45,22 @@ function serviceConfig(vip: Ip): fc.Arbitrary<ServiceConfig> {
   })
 }
 
+const throughTunnel: fc.Arbitrary<Forwarding> = fc
+  .oneof(
+    fc.constant<Tunnel>({ type: 'ipip' }),
+    fc.boolean().map((checksum): Tunnel => ({ type: 'gre', checksum })),
+    fc
+      .tuple(port, fc.constantFrom(...GUE_CHECKSUMS))
+      .map(([number, checksum]): Tunnel => ({ type: 'gue', port: number, checksum })),
+  )
+  .map((tunnel) => ({ method: 'tun', tunnel }))
+
 /** Only tunnels cross from one family to the other. */
 function destinationConfig(sameFamily: boolean): fc.Arbitrary<DestinationConfig> {
-  const tunnel: Forwarding = { method: 'tun', tunnel: { type: 'ipip' } }
   const others: readonly Forwarding[] = [{ method: 'nat' }, { method: 'dr' }, { method: 'local' }]
   return fc
     .record({
-      forwarding: fc.constantFrom(tunnel, ...(sameFamily ? others : [])),
+      forwarding: fc.oneof(throughTunnel, ...(sameFamily ? [fc.constantFrom(...others)] : [])),
       weight: fc.integer({ min: 0, max: 65_535 }),
       thresholds: fc.tuple(fc.nat(100_000), fc.nat(100_000)),
     })
@@ -171,9 +182,17 @@ function flagWord(scheduler: string, flag: ServiceFlag): string {
 const METHOD_WORDS = { nat: '-m', dr: '-g', local: '-g', tun: '-i' } as const
 
 function destinationLine(service: ServiceRef, { ref, config }: Destination): string {
-  const { method } = config.forwarding
-  const tunnel = method === 'tun' ? ' --tun-type ipip' : ''
+  const { forwarding } = config
+  const { method } = forwarding
+  const tunnel = forwarding.method === 'tun' ? tunnelWords(forwarding.tunnel) : ''
   return `-a ${name(service)} -r ${endpoint(ref)} ${METHOD_WORDS[method]} -w ${config.weight}${tunnel}`
+}
+
+function tunnelWords(tunnel: Tunnel): string {
+  if (tunnel.type === 'ipip') return ' --tun-type ipip'
+  if (tunnel.type === 'gre') return ` --tun-type gre --tun-${tunnel.checksum ? '' : 'no'}csum`
+  const checksum = tunnel.checksum === 'none' ? 'nocsum' : tunnel.checksum
+  return ` --tun-type gue --tun-port ${tunnel.port} --tun-${checksum}`
 }
 
 function name(ref: ServiceRef): string {

@@ -11,7 +11,15 @@ import { openKernel } from '../../../../services/agent/src/kernel/linux-kernel.t
 
 export type Step =
   | { readonly do: 'apply'; readonly ops: readonly Op[] }
-  | { readonly do: 'listServices' | 'observeNetwork' | 'observeClamps' | 'writeCount' | 'scope' }
+  | {
+      readonly do:
+        | 'listServices'
+        | 'observeNetwork'
+        | 'observeGuePorts'
+        | 'observeClamps'
+        | 'writeCount'
+        | 'scope'
+    }
   | { readonly do: 'listDestinations'; readonly services: readonly ServiceRef[] }
   | { readonly do: 'readSysctls'; readonly keys: readonly string[] }
   /** How many calls a listener gets within `waitMs`, while `ops` and a shell command change things. */
@@ -55,6 +63,7 @@ async function perform(kernel: Kernel, step: Step): Promise<unknown> {
     }
     case 'listServices':
     case 'observeNetwork':
+    case 'observeGuePorts':
     case 'observeClamps':
     case 'writeCount':
     case 'scope':

@@ -28,6 +28,7 @@ const EXPLANATIONS: ReadonlyMap<string, string> = new Map([
   ['ESRCH', 'no such virtual service'],
   ['ENODEV', 'no such device'],
   ['EADDRNOTAVAIL', 'no such address'],
+  ['EADDRINUSE', 'address and port are taken by somebody else'],
   ['EINVAL', 'refused as invalid'],
   ['ERANGE', 'value out of range'],
   ['ENOTSUP', 'not supported by this kernel'],
