@@ -62,6 +62,8 @@ describe('lvsfleet', () => {
 
   it('renders a host, makes a token, shows and lists objects', async () => {
     assert.match((await run(['render', 'rs-b1'])).stdout, /^#!\/bin\/sh\n/)
+    const cloud = await run(['render', 'rs-b1', '--format', 'cloud-init'])
+    assert.match(cloud.stdout, /^#cloud-config\n/)
     const token = await run(['join-token', '--role', 'director', '--site', 'a', '--name', 'dir-a'])
     assert.match(token.stdout, /^lvsj_\w+_\S+\n$/)
     assert.match((await run(['get', 'pools'])).stdout, /web +rs-a1:300/)

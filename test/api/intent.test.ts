@@ -506,6 +506,13 @@ describe('a host', () => {
     assert.match(document.text, /^[\w-]+\.[\w-]+\.[\w-]+\n\{/)
     const script = await api.call('GET', '/v1/hosts/director/dir-a/script')
     assert.match(script.text, /^#!\/bin\/sh/)
+    const cloud = await api.call('GET', '/v1/hosts/director/dir-a/script?format=cloud-init')
+    assert.match(cloud.headers.get('content-type') ?? '', /^text\/cloud-config/)
+    const networkd = await api.call('GET', '/v1/hosts/director/dir-a/script?format=networkd')
+    assert.equal(networkd.status, 409)
+    assert.match(networkd.body.detail, /needs the name of the interface/)
+    const unknown = await api.call('GET', '/v1/hosts/director/dir-a/script?format=ansible')
+    assert.equal(unknown.status, 400)
     assert.equal((await api.call('GET', '/v1/hosts/director/none/state')).status, 404)
   })
 

@@ -55,10 +55,13 @@ export class FleetLab implements AsyncDisposable {
   }
 
   /** Intent, servers and all six agents; returns when every host has converged. */
-  async bringUp(log: (text: string) => void = () => {}): Promise<void> {
+  async bringUp(
+    log: (text: string) => void = () => {},
+    intent: unknown = twoSiteIntent(),
+  ): Promise<void> {
     await this.serveAll()
     log('applying the two-site intent')
-    await this.applyIntent(twoSiteIntent())
+    await this.applyIntent(intent)
     log('enrolling two directors and four real servers')
     await Promise.all(HOSTS.map((name) => this.startAgent(name)))
     await this.converged()

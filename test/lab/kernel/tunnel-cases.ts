@@ -94,8 +94,15 @@ export function tunnelCases(lab: () => Lab): void {
       { kind: 'gue-port.close', guePort: strange },
     ])
     assert.deepEqual(codes, [
-      ...['EADDRINUSE', 'EADDRINUSE', 'EADDRINUSE', 'EADDRNOTAVAIL', 'EADDRINUSE'],
-      ...['ok', 'ok', 'ok', 'EINVAL'],
+      'EADDRINUSE',
+      'EADDRINUSE',
+      'EADDRINUSE',
+      'EADDRNOTAVAIL',
+      'EADDRINUSE',
+      'ok',
+      'ok',
+      'ok',
+      'EINVAL',
     ])
     await lab().sh('rs-a1', 'ip fou del port 7000 && ip fou del port 7001')
     assert.deepEqual(await shown(), [])

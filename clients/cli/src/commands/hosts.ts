@@ -40,11 +40,17 @@ export function addHostCommands(program: Command): void {
     )
   program
     .command('render')
-    .description('the set-up of a host as a shell script, for hosts without an agent')
+    .description(
+      'the set-up of a host without an agent: shell script, cloud-init or systemd-networkd',
+    )
     .argument('<real-server>', 'or director/NAME')
+    .option('--format <format>', 'shell, cloud-init or networkd', 'shell')
     .addHelpText('after', '\nExample:\n  lvsfleet render rs-b1 > rs-b1.sh')
-    .action(async (host: string, _: object, command: Command) =>
-      printFile(contextOf(command), `${hostPath(host)}/script`),
+    .action(async (host: string, options: { format: string }, command: Command) =>
+      printFile(
+        contextOf(command),
+        `${hostPath(host)}/script?format=${encodeURIComponent(options.format)}`,
+      ),
     )
   program
     .command('document')

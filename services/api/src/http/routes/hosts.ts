@@ -10,7 +10,7 @@ import {
   type Role,
 } from '@lvs-fleet/contract'
 import { ApiError } from '../../errors.ts'
-import { renderScript } from '../../render/render-script.ts'
+import { RENDER_FORMATS, renderHost, type RenderFormat } from '../../render/render-host.ts'
 import { CONDITION_TYPES } from '../../status/conditions.ts'
 import type { PublishedState } from '../../store/state-store.ts'
 import type { Deps } from '../../verbs/deps.ts'
@@ -107,13 +107,20 @@ const scriptRoute = createRoute({
   method: 'get',
   path: '/v1/hosts/{role}/{name}/script',
   tags: ['host'],
-  request: { params: hostParam },
+  request: {
+    params: hostParam,
+    query: z.object({ format: z.enum(RENDER_FORMATS).default('shell') }),
+  },
   responses: {
     200: {
-      description: 'The host state as a shell script, for hosts without an agent',
-      content: { 'text/x-shellscript': { schema: z.string() } },
+      description:
+        'The host state for hosts without an agent: a shell script, cloud-init user data, or a script that writes files for systemd-networkd',
+      content: {
+        'text/x-shellscript': { schema: z.string() },
+        'text/cloud-config': { schema: z.string() },
+      },
     },
-    ...problems(404),
+    ...problems(404, 409),
   },
 })
 
@@ -127,6 +134,12 @@ const revokeRoute = createRoute({
     ...problems(404),
   },
 })
+
+const SCRIPT_TYPES: Readonly<Record<RenderFormat, string>> = {
+  shell: 'text/x-shellscript',
+  'cloud-init': 'text/cloud-config',
+  networkd: 'text/x-shellscript',
+}
 
 export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(listRoute, async (c) => {
@@ -163,8 +176,11 @@ export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     const { role, name } = c.req.valid('param')
     const state = published(deps, role, name)
     c.header('etag', stateEtag(state))
-    c.header('content-type', 'text/x-shellscript; charset=utf-8')
-    return c.body(renderScript({ name, role }, await readState(deps.database.db, state)), 200)
+    const { format } = c.req.valid('query')
+    const rendered = renderHost({ name, role }, await readState(deps.database.db, state), format)
+    if (!rendered.ok) throw new ApiError('conflict', rendered.why)
+    c.header('content-type', `${SCRIPT_TYPES[format]}; charset=utf-8`)
+    return c.body(rendered.text, 200)
   })
   app.openapi(revokeRoute, async (c) => {
     await revokeHost(deps, c.get('operator').actor, c.req.valid('param'))
