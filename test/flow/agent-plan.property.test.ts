@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  describeForwarding,
   destinationKey,
   ip,
   serviceKey,
+  type Forwarding,
   type HostState,
   type Op,
   type ServiceState,
@@ -18,7 +20,12 @@ const RUNS = { numRuns: 200 }
 const destinationArbitrary = fc.record({
   n: fc.integer({ min: 1, max: 6 }),
   weight: fc.constantFrom(0, 0, 1, 5),
-  tun: fc.boolean(),
+  forwarding: fc.constantFrom<Forwarding>(
+    { method: 'dr' },
+    { method: 'tun', tunnel: { type: 'ipip' } },
+    { method: 'tun', tunnel: { type: 'gre', checksum: true } },
+    { method: 'tun', tunnel: { type: 'gue', port: 6080, checksum: 'csum' } },
+  ),
 })
 const serviceArbitrary = fc.record({
   n: fc.integer({ min: 1, max: 5 }),
@@ -34,10 +41,7 @@ const stateArbitrary: fc.Arbitrary<HostState> = fc
         service(
           `10.1.0.${s.n}`,
           s.destinations.map((d) =>
-            destination(`10.2.0.${d.n}`, {
-              weight: d.weight,
-              forwarding: d.tun ? { method: 'tun', tunnel: { type: 'ipip' } } : { method: 'dr' },
-            }),
+            destination(`10.2.0.${d.n}`, { weight: d.weight, forwarding: d.forwarding }),
           ),
           { scheduler: s.scheduler, drainSeconds: s.drainSeconds },
         ),
@@ -64,7 +68,7 @@ function shapeOf(host: FakeHost): Record<string, string[]> {
   const shape: Record<string, string[]> = {}
   for (const [key, { config, destinations }] of host.kernel.services) {
     const ends = [...destinations].map(
-      ([end, d]) => `${end} ${d.config.forwarding.method} ${d.config.weight}`,
+      ([end, d]) => `${end} ${describeForwarding(d.config.forwarding)} ${d.config.weight}`,
     )
     shape[`${key} ${config.scheduler}`] = ends.toSorted()
   }
@@ -75,7 +79,7 @@ function shapeWanted(services: readonly ServiceState[]): Record<string, string[]
   const shape: Record<string, string[]> = {}
   for (const s of services) {
     const ends = s.destinations.map(
-      (d) => `${destinationKey(d)} ${d.forwarding.method} ${d.weight}`,
+      (d) => `${destinationKey(d)} ${describeForwarding(d.forwarding)} ${d.weight}`,
     )
     shape[`${serviceKey(s)} ${s.scheduler}`] = ends.toSorted()
   }

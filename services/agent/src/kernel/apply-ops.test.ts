@@ -12,6 +12,7 @@ const ops = {
   device: { kind: 'device.create', device: { name: 'lvsfleet0', kind: 'dummy' } },
   addressAdd: { kind: 'address.add', address },
   addressRemove: { kind: 'address.remove', address },
+  guePort: { kind: 'gue-port.open', guePort: { address: ip('10.2.0.21'), port: 6080 } },
   sysctl: { kind: 'sysctl.set', key: 'net.x', from: '0', to: '1' },
   clamp: { kind: 'clamp.set', clamp, from: null },
   serviceRemove: { kind: 'service.remove', service },
@@ -19,11 +20,11 @@ const ops = {
 } as const satisfies Record<string, Op>
 
 test('runs keep the order: IPVS together, network by kind', () => {
-  const { device, addressAdd, addressRemove, sysctl, clamp: set } = ops
+  const { device, guePort, addressAdd, addressRemove, sysctl, clamp: set } = ops
   const { serviceRemove, destinationRemove } = ops
   const network = [device, device, addressAdd, addressAdd, addressRemove]
   const ipvs = [destinationRemove, serviceRemove, destinationRemove]
-  const given: readonly Op[] = [...network, sysctl, set, set, ...ipvs, addressAdd]
+  const given: readonly Op[] = [...network, guePort, sysctl, set, set, ...ipvs, addressAdd]
   const runs = cutIntoRuns(given)
   assert.deepEqual(
     runs.flatMap((run): readonly Op[] => run.ops),
@@ -31,7 +32,16 @@ test('runs keep the order: IPVS together, network by kind', () => {
   )
   assert.deepEqual(
     runs.map((run) => `${run.kind} ${run.ops.length}`),
-    ['network 2', 'network 2', 'network 1', 'sysctl 1', 'clamp 2', 'ipvs 3', 'network 1'],
+    [
+      'network 2',
+      'network 2',
+      'network 1',
+      'gue-port 1',
+      'sysctl 1',
+      'clamp 2',
+      'ipvs 3',
+      'network 1',
+    ],
   )
   assert.deepEqual(cutIntoRuns([]), [])
 })
