@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { parseIp, type Ip } from './address.ts'
 
-export const PROTOCOLS = ['tcp', 'udp'] as const
+export const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const
 export const protocolSchema = z.enum(PROTOCOLS)
 export type Protocol = z.infer<typeof protocolSchema>
 
@@ -37,6 +37,11 @@ export const SERVICE_FLAGS = ['fallback', 'one-packet', 'port'] as const
 export const serviceFlagSchema = z.enum(SERVICE_FLAGS)
 export type ServiceFlag = z.infer<typeof serviceFlagSchema>
 
+/** Persistence engines of Linux 6.1 (net/netfilter/ipvs/ip_vs_pe_sip.c): `sip` reads the Call-ID of SIP over UDP. */
+export const PERSISTENCE_ENGINES = ['sip'] as const
+export const persistenceEngineSchema = z.enum(PERSISTENCE_ENGINES)
+export type PersistenceEngine = z.infer<typeof persistenceEngineSchema>
+
 export const TUNNEL_TYPES = ['ipip'] as const
 export const tunnelTypeSchema = z.enum(TUNNEL_TYPES)
 export type TunnelType = z.infer<typeof tunnelTypeSchema>
@@ -65,3 +70,5 @@ export const ipSchema = z
 /** Weights: 0 (quiesce) to 65535. The kernel takes more; schedulers multiply weights, so we do not. */
 export const weightSchema = z.int().min(0).max(65_535)
 export const portSchema = z.int().min(1).max(65_535)
+/** Marks of packets: 32 bits, of which 0 means none (IPVS_SVC_ATTR_FWMARK is a u32). */
+export const firewallMarkSchema = z.int().min(1).max(0xffff_ffff)

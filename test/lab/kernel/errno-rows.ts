@@ -4,11 +4,11 @@ import {
   type DestinationConfig,
   type Op,
   type ServiceConfig,
-  type ServiceRef,
+  type EndpointRef,
 } from '@lvs-fleet/contract'
 
-export const web: ServiceRef = { protocol: 'tcp', address: ip('10.2.0.100'), port: 80 }
-export const dns: ServiceRef = { protocol: 'udp', address: ip('fd02::100'), port: 53 }
+export const web: EndpointRef = { protocol: 'tcp', address: ip('10.2.0.100'), port: 80 }
+export const dns: EndpointRef = { protocol: 'udp', address: ip('fd02::100'), port: 53 }
 export const plainService: ServiceConfig = { scheduler: 'rr', flags: [], persistence: null }
 export const plainDestination: DestinationConfig = {
   forwarding: { method: 'dr' },

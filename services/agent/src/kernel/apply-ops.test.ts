@@ -31,7 +31,7 @@ test('runs keep the order: IPVS together, network by kind', () => {
   )
   assert.deepEqual(
     runs.map((run) => `${run.kind} ${run.ops.length}`),
-    ['network 2', 'network 2', 'network 1', 'sysctl 1', 'clamp 2', 'ipvs 3', 'network 1'],
+    ['network 2', 'network 2', 'network 1', 'sysctl 1', 'table 2', 'ipvs 3', 'network 1'],
   )
   assert.deepEqual(cutIntoRuns([]), [])
 })

@@ -1,5 +1,5 @@
 /**
- * The kernel port on a real Linux: composes IPVS, links and addresses, sysctls and clamps. The sockets
+ * The kernel port on a real Linux: composes IPVS, links and addresses, sysctls and nftables. The sockets
  * belong to the network namespace in which the process was started.
  */
 import { readFile, stat } from 'node:fs/promises'
@@ -7,11 +7,13 @@ import { endianness } from 'node:os'
 import { assertNever } from '@lvs-fleet/contract'
 import type { Applied } from './applied.ts'
 import { applyOps, type Run } from './apply-ops.ts'
+import { holdersOf } from './holder.ts'
 import { IpvsKernel } from './ipvs/ipvs-kernel.ts'
+import type { SettingsOp } from './ipvs/settings.ts'
 import { KernelError, type Kernel } from './kernel.ts'
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './netlink/constants.ts'
 import { NetlinkSocket } from './netlink/socket.ts'
-import { Clamps } from './nft/clamps.ts'
+import { Tables } from './nft/tables.ts'
 import { NetworkMonitor } from './rtnl/network-monitor.ts'
 import { RtnlKernel } from './rtnl/rtnl-kernel.ts'
 import { Sysctls } from './sysctl.ts'
@@ -33,7 +35,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const ipvs = new IpvsKernel(generic)
   const network = new RtnlKernel(route)
   const sysctls = new Sysctls()
-  const clamps = new Clamps()
+  const tables = new Tables()
   let writes = 0
 
   function applyRun(run: Run): Promise<Applied> {
@@ -44,11 +46,28 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
         return network.apply(run.ops)
       case 'sysctl':
         return sysctls.apply(run.ops)
-      case 'clamp':
-        return clamps.apply(run.ops)
+      case 'table':
+        return tables.apply(run.ops)
+      case 'settings':
+        return applySettings(run.ops)
       default:
         return assertNever(run)
     }
+  }
+
+  async function applySettings(ops: readonly SettingsOp[]): Promise<Applied> {
+    const starts = ops.some((op) => op.kind === 'sync.start')
+    const { links, addresses } = starts
+      ? await network.observeNetwork()
+      : { links: [], addresses: [] }
+    const holders = holdersOf(addresses)
+    const devices = ops.map((op) => {
+      if (op.kind !== 'sync.start') return undefined
+      const { place } = op.daemon
+      if ('device' in place) return place.device
+      return links.find(({ index }) => index === holders.get(place.holding))?.name
+    })
+    return ipvs.applySettings(ops, devices)
   }
 
   return {
@@ -56,7 +75,10 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     listDestinations: (services) => ipvs.listDestinations(services),
     observeNetwork: () => network.observeNetwork(),
     readSysctls: (keys) => sysctls.read(keys),
-    observeClamps: () => clamps.observe(),
+    observeClamps: async () => (await tables.observe()).clamps,
+    observeMarks: async () => (await tables.observe()).marks,
+    readTimeouts: () => ipvs.readTimeouts(),
+    listSyncDaemons: () => ipvs.listSyncDaemons(),
     apply: (ops) =>
       applyOps(ops, async (run) => {
         const { failures, writeCount } = await applyRun(run)

@@ -3,7 +3,15 @@
  * Written ahead: ownership is on disk before the kernel is told to create, so no crash leaves an orphan.
  * Nothing is written while nothing changed.
  */
-import { addressStateSchema, clampStateSchema, deviceStateSchema } from '@lvs-fleet/contract'
+import {
+  addressStateSchema,
+  clampStateSchema,
+  deviceStateSchema,
+  markKey,
+  markStateSchema,
+  syncDaemonStateSchema,
+  TIMEOUTS,
+} from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
@@ -22,6 +30,11 @@ const ledgerFileSchema = z.object({
   addresses: z.array(z.tuple([z.string(), addressStateSchema])),
   sysctls: z.array(z.object({ key: z.string(), previous: z.string(), value: z.string() })),
   clamps: z.array(clampStateSchema),
+  marks: z.array(markStateSchema).default([]),
+  timeouts: z
+    .array(z.object({ name: z.enum(TIMEOUTS), previous: z.int(), value: z.int() }))
+    .default([]),
+  syncDaemons: z.array(syncDaemonStateSchema).default([]),
   lingers: z.array(z.tuple([z.string(), deadlineSchema])),
 })
 type LedgerFile = z.infer<typeof ledgerFileSchema>
@@ -85,6 +98,9 @@ function fromFile(file: LedgerFile): Ledger {
     addresses: new Map(file.addresses),
     sysctls: new Map(file.sysctls.map((sysctl) => [sysctl.key, sysctl])),
     clamps: new Map(file.clamps.map((clamp) => [clamp.address, clamp])),
+    marks: new Map(file.marks.map((mark) => [markKey(mark), mark])),
+    timeouts: new Map(file.timeouts.map((timeout) => [timeout.name, timeout])),
+    syncDaemons: new Map(file.syncDaemons.map((daemon) => [daemon.role, daemon])),
     lingers: new Map(file.lingers),
   }
 }
@@ -100,6 +116,9 @@ function toFile(ledger: Ledger, sequence: number): LedgerFile {
     addresses: [...ledger.addresses],
     sysctls: [...ledger.sysctls.values()],
     clamps: [...ledger.clamps.values()],
+    marks: [...ledger.marks.values()],
+    timeouts: [...ledger.timeouts.values()],
+    syncDaemons: [...ledger.syncDaemons.values()],
     lingers: [...ledger.lingers],
   }
 }

@@ -1,5 +1,13 @@
-/** Observes, plans and applies the network part: devices, sysctls, addresses, clamps. One group. */
-import { addressKey, type FailedOp, type HostPart, type Op } from '@lvs-fleet/contract'
+/** Observes, plans and applies the network part: devices, sysctls, addresses, clamps, marks, IPVS settings. One group. */
+import {
+  addressKey,
+  familyOf,
+  markKey,
+  type FailedOp,
+  type HostPart,
+  type Ip,
+  type Op,
+} from '@lvs-fleet/contract'
 import { sendForgiving } from '../apply/apply.ts'
 import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -21,19 +29,27 @@ export async function planNetworkRound(world: World): Promise<NetworkRound | und
     ...inForce.host.sysctls.map((sysctl) => sysctl.key),
     ...book.ledger.sysctls.keys(),
   ])
-  const clampsMatter = inForce.host.clamps.length > 0 || book.ledger.clamps.size > 0
+  const { host } = inForce
+  const { ledger } = book
+  const matters = (wanted: readonly unknown[], owned: ReadonlyMap<string, unknown>): boolean =>
+    wanted.length > 0 || owned.size > 0
   const observed: ObservedHost = {
     network: await kernel.observeNetwork(),
     sysctls: keys.size === 0 ? new Map() : await kernel.readSysctls([...keys]),
-    clamps: clampsMatter ? await kernel.observeClamps() : [],
+    clamps: matters(host.clamps, ledger.clamps) ? await kernel.observeClamps() : [],
+    marks: matters(host.marks, ledger.marks) ? await kernel.observeMarks() : [],
+    timeouts: matters(host.timeouts, ledger.timeouts) ? await kernel.readTimeouts() : undefined,
+    syncDaemons: matters(host.syncDaemons, ledger.syncDaemons)
+      ? await kernel.listSyncDaemons()
+      : [],
   }
   const draining = drainingAddresses(world)
-  const used = new Set(draining)
-  for (const service of inForce.services.values()) used.add(service.address)
-  const plan = planNetwork(inForce.host, observed, {
-    ledger: book.ledger,
+  const wanted = wantedAddresses(world)
+  const plan = planNetwork(host, observed, {
+    ledger,
     nowMs: clock.monotonicMs(),
-    usesAddress: (address) => used.has(address),
+    usesAddress: (address) => wanted.has(address) || draining.has(address),
+    wantsAddress: (address) => wanted.has(address),
     drainsAddress: (address) => draining.has(address),
   })
   return { plan, observed }
@@ -49,6 +65,11 @@ export async function applyNetworkAdds(world: World, { plan }: NetworkRound): Pr
   return sendForgiving(world.kernel, plan.adds)
 }
 
+/** Turns packets to the services that can answer now. Only between making those and removing the ones before. */
+export function applyMarks(world: World, { plan }: NetworkRound): Promise<Outcome[]> {
+  return sendForgiving(world.kernel, plan.marks)
+}
+
 /** Removals, unless an add failed; then what is ours, what failed, what was drift. */
 export async function settleNetwork(
   world: World,
@@ -59,7 +80,13 @@ export async function settleNetwork(
   const { ledger } = world.book
   const addFailed = added.some((outcome) => !outcome.ok)
   const removed = addFailed ? [] : await sendForgiving(world.kernel, plan.removals)
-  for (const outcome of added) if (!outcome.ok) disclaim(world, plan, outcome)
+  for (const outcome of added) {
+    if (!outcome.ok) disclaim(world, plan, outcome)
+    else if (isDeparture(world.inForce.host, outcome.op)) {
+      forget(ledger, outcome.op)
+      world.book.touch()
+    }
+  }
   for (const outcome of removed) if (outcome.ok) forget(ledger, outcome.op)
   for (const key of plan.gone) forgetKey(ledger, key)
   if (removed.length > 0 || plan.gone.length > 0) world.book.touch()
@@ -85,25 +112,63 @@ export async function reconcileNetwork(world: World, cause: Cause): Promise<Roun
     world.troubles.drop(NETWORK_GROUP)
     return noRound()
   }
-  return settleNetwork(world, round, await applyNetworkAdds(world, round), cause)
+  const added = await applyNetworkAdds(world, round)
+  return settleNetwork(world, round, [...added, ...(await applyMarks(world, round))], cause)
 }
 
 function concernsNothing(host: HostPart, ledger: Ledger): boolean {
   const wanted =
-    host.devices.length + host.addresses.length + host.sysctls.length + host.clamps.length
+    host.devices.length +
+    host.addresses.length +
+    host.sysctls.length +
+    host.clamps.length +
+    host.marks.length +
+    host.timeouts.length +
+    host.syncDaemons.length
   const owned =
-    ledger.devices.size + ledger.addresses.size + ledger.sysctls.size + ledger.clamps.size
+    ledger.devices.size +
+    ledger.addresses.size +
+    ledger.sysctls.size +
+    ledger.clamps.size +
+    ledger.marks.size +
+    ledger.timeouts.size +
+    ledger.syncDaemons.size
   return wanted + owned === 0
 }
 
-/** Addresses of virtual services of ours that left the state and still stand. */
-function drainingAddresses(world: World): Set<string> {
-  const addresses = new Set<string>()
-  for (const key of world.book.ledger.services.keys()) {
-    const service = world.standing.get(key)
-    if (service !== undefined && !world.inForce.services.has(key)) addresses.add(service.address)
+function wantedAddresses({ inForce }: World): Set<Ip> {
+  const addresses = new Set(inForce.host.marks.map((mark) => mark.address))
+  for (const service of inForce.services.values()) {
+    if ('address' in service) addresses.add(service.address)
   }
   return addresses
+}
+
+/** Addresses of virtual services of ours that left the state and still stand; our marks say those of a mark. */
+function drainingAddresses(world: World): Set<string> {
+  const { ledger } = world.book
+  const addresses = new Set<string>()
+  for (const key of ledger.services.keys()) {
+    const service = world.standing.get(key)
+    if (service === undefined || world.inForce.services.has(key)) continue
+    if ('address' in service) addresses.add(service.address)
+    else {
+      for (const { address, mark } of ledger.marks.values()) {
+        if (mark === service.firewallMark && familyOf(address) === service.family) {
+          addresses.add(address)
+        }
+      }
+    }
+  }
+  return addresses
+}
+
+/** An op outside the removals that ends something of ours for good. */
+function isDeparture(host: HostPart, op: Op): boolean {
+  if (op.kind === 'mark.remove') return true
+  return (
+    op.kind === 'sync.stop' && !host.syncDaemons.some((daemon) => daemon.role === op.daemon.role)
+  )
 }
 
 /** Takes the plan's deadlines over; true when the ledger changed. */
@@ -120,6 +185,9 @@ function record(ledger: Ledger, claim: Claim): void {
   if (claim.kind === 'device') ledger.devices.set(claim.device.name, claim.device)
   else if (claim.kind === 'address') ledger.addresses.set(addressKey(claim.address), claim.address)
   else if (claim.kind === 'sysctl') ledger.sysctls.set(claim.sysctl.key, claim.sysctl)
+  else if (claim.kind === 'mark') ledger.marks.set(markKey(claim.mark), claim.mark)
+  else if (claim.kind === 'timeout') ledger.timeouts.set(claim.timeout.name, claim.timeout)
+  else if (claim.kind === 'sync') ledger.syncDaemons.set(claim.daemon.role, claim.daemon)
   else ledger.clamps.set(claim.clamp.address, claim.clamp)
 }
 
@@ -129,10 +197,15 @@ function disclaim(world: World, plan: NetworkPlan, outcome: Outcome): void {
   const { op } = outcome
   const key = keyOf(op)
   const claimedNow = plan.claims.some((claim) => claimKey(claim) === key)
-  // A sysctl or clamp that could not be edited may still be ours from before.
-  if (!claimedNow || (op.kind !== 'device.create' && op.kind !== 'address.add')) return
+  // A sysctl, clamp or timeout that could not be edited may still be ours from before.
+  if (!claimedNow || !makesAnew(op)) return
   forgetKey(world.book.ledger, key)
   world.book.touch()
+}
+
+function makesAnew(op: Op): boolean {
+  if (op.kind === 'mark.set') return op.from === null
+  return op.kind === 'device.create' || op.kind === 'address.add' || op.kind === 'sync.start'
 }
 
 function forget(ledger: Ledger, op: Op): void {
@@ -147,12 +220,18 @@ function forgetKey(ledger: Ledger, key: string): void {
   else if (kind === 'address') ledger.addresses.delete(name)
   else if (kind === 'sysctl') ledger.sysctls.delete(name)
   else if (kind === 'clamp') ledger.clamps.delete(name)
+  else if (kind === 'mark') ledger.marks.delete(name)
+  else if (kind === 'timeout') ledger.timeouts.delete(name)
+  else if (kind === 'sync') ledger.syncDaemons.delete(name)
 }
 
 function claimKey(claim: Claim): string {
   if (claim.kind === 'device') return objectKey.device(claim.device)
   if (claim.kind === 'address') return objectKey.address(claim.address)
   if (claim.kind === 'sysctl') return objectKey.sysctl(claim.sysctl.key)
+  if (claim.kind === 'mark') return objectKey.mark(claim.mark)
+  if (claim.kind === 'timeout') return objectKey.timeout(claim.timeout.name)
+  if (claim.kind === 'sync') return objectKey.sync(claim.daemon.role)
   return objectKey.clamp(claim.clamp.address)
 }
 
@@ -161,5 +240,8 @@ function keyOf(op: Op): string {
   if ('device' in op) return objectKey.device(op.device)
   if ('address' in op) return objectKey.address(op.address)
   if ('clamp' in op) return objectKey.clamp(op.clamp.address)
+  if ('mark' in op) return objectKey.mark(op.mark)
+  if ('daemon' in op) return objectKey.sync(op.daemon.role)
+  if ('name' in op) return objectKey.timeout(op.name)
   return 'key' in op ? objectKey.sysctl(op.key) : ''
 }

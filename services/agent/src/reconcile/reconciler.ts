@@ -5,7 +5,9 @@
  */
 import { sameServiceConfig, serviceKey, type FailedOp, type Op } from '@lvs-fleet/contract'
 import type { StateChange } from '../state/candidate.ts'
+import { gainsPackets, losesPackets } from '../plan/mark-turn.ts'
 import {
+  applyMarks,
   applyNetworkAdds,
   NETWORK_GROUP,
   planNetworkRound,
@@ -57,9 +59,19 @@ export function createReconciler(world: World): Reconciler {
     const done = (keys: readonly string[]): void => {
       for (const key of keys) pending.delete(key)
     }
-    addRound(total, await reconcileServices(world, [...pending], cause, done))
-    if (network !== undefined) addRound(total, await settleNetwork(world, network, added, cause))
-    networkPending = false
+    const marks = network?.plan.marks ?? []
+    // What a mark turns packets to is made first; what it turns them away from comes last.
+    const last = new Set([...pending].filter((key) => leavesBy(world, key, marks)))
+    const first = [...pending].filter((key) => !last.has(key))
+    addRound(total, await reconcileServices(world, first, cause, done))
+    const turned =
+      network === undefined || isBlocked(world, marks) ? [] : await applyMarks(world, network)
+    const isTurned = turned.length === marks.length && turned.every((outcome) => outcome.ok)
+    if (isTurned) addRound(total, await reconcileServices(world, [...last], cause, done))
+    if (network !== undefined) {
+      addRound(total, await settleNetwork(world, network, [...added, ...turned], cause))
+    }
+    networkPending = !isTurned
     return total
   }
 
@@ -90,6 +102,7 @@ export function createReconciler(world: World): Reconciler {
       const ops = [
         ...(network?.plan.adds ?? []),
         ...services.flatMap((plan) => plan.edits),
+        ...(network?.plan.marks ?? []),
         ...services.flatMap((plan) => plan.removals),
         ...(network?.plan.removals ?? []),
       ]
@@ -125,6 +138,21 @@ export function createReconciler(world: World): Reconciler {
       return reconcileServices(world, [...keys], 'drain')
     },
   }
+}
+
+/** A service that left the state and whose packets these marks turn elsewhere. */
+function leavesBy(world: World, key: string, marks: readonly Op[]): boolean {
+  const standing = world.standing.get(key)
+  return standing !== undefined && !world.inForce.services.has(key) && losesPackets(standing, marks)
+}
+
+/** Marks must not turn packets to a service that could not be made. */
+function isBlocked(world: World, marks: readonly Op[]): boolean {
+  if (marks.length === 0) return false
+  for (const [key, service] of world.inForce.services) {
+    if (gainsPackets(service, marks) && world.troubles.has(key)) return true
+  }
+  return false
 }
 
 /** What the dump shows missing, different or leaving, and failures whose time to be tried again has come. */

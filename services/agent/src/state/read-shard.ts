@@ -5,7 +5,7 @@
 import {
   destinationStateSchema,
   hostPartSchema,
-  serviceStateSchema,
+  serviceSchemaWith,
   type DestinationState,
   type Shard,
 } from '@lvs-fleet/contract'
@@ -32,10 +32,7 @@ const sharedDestinationSchema = z.unknown().transform((value, ctx): DestinationS
 })
 
 /** `serviceStateSchema`, with destinations that are shared: not to be written to. */
-export const sharedServiceSchema = z.object({
-  ...serviceStateSchema.shape,
-  destinations: z.array(sharedDestinationSchema),
-})
+export const sharedServiceSchema = serviceSchemaWith(sharedDestinationSchema)
 
 const sharedShardSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('host'), host: hostPartSchema }),

@@ -5,6 +5,7 @@
  */
 import {
   compareIps,
+  EMPTY_HOST_STATE,
   familyOf,
   fnv1a32,
   invariant,
@@ -63,13 +64,13 @@ export function expandRealServer(
   }
   const tunnels = [...devices.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
   return {
+    ...EMPTY_HOST_STATE,
     adopt: server.adopt,
     lingerSeconds,
     devices: vips.size === 0 ? [] : [{ name: VIP_DEVICE, kind: 'dummy' }, ...tunnels],
     addresses: [...vipAddresses(vips), ...tunnelAddresses(tunnels, ipv4On)],
     sysctls: realServerSysctls(vips, tunnels, ipv4On),
     clamps: clampsOf(mss),
-    services: [],
   }
 }
 

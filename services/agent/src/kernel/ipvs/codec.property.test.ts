@@ -4,12 +4,16 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   bytesToIp,
-  hostPrefixLength,
+  FAMILIES,
+  PERSISTENCE_ENGINES,
+  PROTOCOLS,
   SCHEDULERS,
   SERVICE_FLAGS,
+  serviceFamily,
   type DestinationConfig,
-  type Ip,
+  type Family,
   type ServiceConfig,
+  type ServiceRef,
 } from '@lvs-fleet/contract'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import { eachMessage, type NetlinkMessage } from '../netlink/message.ts'
@@ -23,19 +27,23 @@ const address = fc
   )
   .map(bytesToIp)
 const port = fc.integer({ min: 1, max: 65_535 })
-const service = fc.record({
-  protocol: fc.constantFrom('tcp' as const, 'udp' as const),
-  address,
-  port,
-})
-const serviceConfig = (vip: Ip): fc.Arbitrary<ServiceConfig> =>
+const service: fc.Arbitrary<ServiceRef> = fc.oneof(
+  fc.record({ protocol: fc.constantFrom(...PROTOCOLS), address, port }),
+  fc.record({
+    protocol: fc.constant('fwmark' as const),
+    firewallMark: fc.integer({ min: 1, max: 0xffff_ffff }),
+    family: fc.constantFrom(...FAMILIES),
+  }),
+)
+const serviceConfig = (family: Family): fc.Arbitrary<ServiceConfig> =>
   fc.record({
     scheduler: fc.constantFrom(...SCHEDULERS),
     flags: fc.subarray([...SERVICE_FLAGS]),
     persistence: fc.option(
       fc.record({
         timeoutSeconds: fc.integer({ min: 1, max: 86_400 * 31 }),
-        prefixLength: fc.integer({ min: 1, max: hostPrefixLength(vip) }),
+        prefixLength: fc.integer({ min: 1, max: family === 'ipv4' ? 32 : 128 }),
+        engine: fc.constantFrom(null, ...PERSISTENCE_ENGINES),
       }),
     ),
   })
@@ -61,7 +69,9 @@ function sent(op: IpvsOp): NetlinkMessage {
 }
 
 test('services survive the way to the kernel and back', () => {
-  const given = service.chain((key) => fc.tuple(fc.constant(key), serviceConfig(key.address)))
+  const given = service.chain((key) =>
+    fc.tuple(fc.constant(key), serviceConfig(serviceFamily(key))),
+  )
   fc.assert(
     fc.property(given, ([key, to]) => {
       const decoded = decodeService(sent({ kind: 'service.create', service: key, to }))

@@ -105,17 +105,17 @@ const settings: readonly {
   },
   {
     name: 'persistence',
-    to: { ...plain, persistence: { timeoutSeconds: 300, prefixLength: 24 } },
+    to: { ...plain, persistence: { timeoutSeconds: 300, prefixLength: 24, engine: null } },
     hex: '0c00070001000000ffffffff' + '080008002c010000' + '08000900ffffff00',
   },
   {
     name: 'persistence by every bit',
-    to: { ...plain, persistence: { timeoutSeconds: 1, prefixLength: 32 } },
+    to: { ...plain, persistence: { timeoutSeconds: 1, prefixLength: 32, engine: null } },
     hex: '0c00070001000000ffffffff' + '0800080001000000' + '08000900ffffffff',
   },
   {
     name: 'persistence by one bit',
-    to: { ...plain, persistence: { timeoutSeconds: 1, prefixLength: 1 } },
+    to: { ...plain, persistence: { timeoutSeconds: 1, prefixLength: 1, engine: null } },
     hex: '0c00070001000000ffffffff' + '0800080001000000' + '0800090080000000',
   },
 ]

@@ -15,8 +15,6 @@ import { beginGeneric } from '../netlink/generic.ts'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import {
   COMMAND,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
   IPVS_CMD_DEL_DEST,
   IPVS_CMD_DEL_SERVICE,
   IPVS_CMD_GET_DEST,
@@ -29,7 +27,7 @@ import {
   type DestinationAttributes,
   type ServiceAttributes,
 } from './constants.ts'
-import { destinationConfig, familyNumber, serviceConfig } from './encode-config.ts'
+import { destinationConfig, familyNumber, serviceConfig, serviceName } from './encode-config.ts'
 
 export type IpvsOp = Extract<Op, { kind: `service.${string}` | `destination.${string}` }>
 
@@ -47,7 +45,7 @@ const ADDRESS_CACHE_MAX = 4096
 
 /** Writes the messages of one family number; remembers the last service key, which runs of ops share. */
 export class IpvsEncoder {
-  private readonly family: number
+  readonly family: number
   private readonly addresses = new Map<Ip, Uint8Array>()
   private lastService: ServiceRef | undefined
   private lastKey: Uint8Array = new Uint8Array(0)
@@ -109,13 +107,7 @@ export class IpvsEncoder {
   /** The whole IPVS_CMD_ATTR_SERVICE attribute that names a service. */
   private encodedKey(service: ServiceRef): Uint8Array {
     const last = this.lastService
-    if (
-      last !== service &&
-      (last === undefined ||
-        last.address !== service.address ||
-        last.port !== service.port ||
-        last.protocol !== service.protocol)
-    ) {
+    if (last !== service && (last === undefined || !isSameService(last, service))) {
       const writer = new MessageWriter(Buffer.alloc(64))
       COMMAND.encode(writer, { service: this.serviceKey(service) })
       this.lastKey = writer.bytes.subarray(0, writer.offset)
@@ -125,12 +117,7 @@ export class IpvsEncoder {
   }
 
   private serviceKey(service: ServiceRef): ServiceAttributes {
-    return {
-      family: familyNumber(service.address),
-      protocol: service.protocol === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP,
-      address: this.addressBytes(service.address),
-      port: service.port,
-    }
+    return serviceName(service, (address) => this.addressBytes(address))
   }
 
   private destinationKey(destination: DestinationRef): DestinationAttributes {
@@ -149,4 +136,16 @@ export class IpvsEncoder {
     this.addresses.set(address, bytes)
     return bytes
   }
+}
+
+function isSameService(a: ServiceRef, b: ServiceRef): boolean {
+  if ('firewallMark' in a || 'firewallMark' in b) {
+    return (
+      'firewallMark' in a &&
+      'firewallMark' in b &&
+      a.firewallMark === b.firewallMark &&
+      a.family === b.family
+    )
+  }
+  return a.address === b.address && a.port === b.port && a.protocol === b.protocol
 }
