@@ -60,31 +60,24 @@ const markRefSchema = z.object({
   family: z.enum(FAMILIES),
 })
 
-/** Everything of a virtual service but its name in the kernel; readers with a schema of their own for destinations give it. */
-function serviceFields<D extends z.ZodType>(destination: D) {
-  return {
-    /** Name of the operator's virtual service; several kernel services may carry one name. */
-    name: z.string(),
-    scheduler: schedulerSchema,
-    /** Sorted, without duplicates. */
-    flags: z.array(serviceFlagSchema),
-    persistence: persistenceStateSchema.nullable(),
-    /** How long a removed destination may finish its connections at weight 0. */
-    drainSeconds: z.int().min(0).max(86_400),
-    destinations: z.array(destination),
-  }
-}
-
-export function serviceSchemaWith<D extends z.ZodType>(destination: D) {
-  const fields = serviceFields(destination)
-  return z.discriminatedUnion('protocol', [
-    endpointRefSchema.extend(fields),
-    markRefSchema.extend(fields),
-  ])
+/** Everything of a virtual service but its name in the kernel. */
+const serviceFields = {
+  /** Name of the operator's virtual service; several kernel services may carry one name. */
+  name: z.string(),
+  scheduler: schedulerSchema,
+  /** Sorted, without duplicates. */
+  flags: z.array(serviceFlagSchema),
+  persistence: persistenceStateSchema.nullable(),
+  /** How long a removed destination may finish its connections at weight 0. */
+  drainSeconds: z.int().min(0).max(86_400),
+  destinations: z.array(destinationStateSchema),
 }
 
 /** One virtual service in one director's kernel. Key: protocol + address + port, or firewall mark + family. */
-export const serviceStateSchema = serviceSchemaWith(destinationStateSchema)
+export const serviceStateSchema = z.discriminatedUnion('protocol', [
+  endpointRefSchema.extend(serviceFields),
+  markRefSchema.extend(serviceFields),
+])
 export type ServiceState = z.infer<typeof serviceStateSchema>
 export type EndpointService = Extract<ServiceState, EndpointRef>
 export type MarkService = Extract<ServiceState, MarkRef>

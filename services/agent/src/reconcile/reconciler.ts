@@ -14,7 +14,8 @@ import {
   reconcileNetwork,
   settleNetwork,
 } from './network.ts'
-import { planChunk, reconcileServices } from './services.ts'
+import type { Remembered } from './remembered.ts'
+import { planServices, reconcileServices } from './services.ts'
 import { addRound, noRound, type Cause, type RoundResult, type World } from './world.ts'
 
 /** Services whose destinations one verify round reads beyond the suspects. */
@@ -37,7 +38,8 @@ export type Reconciler = {
 }
 
 export function createReconciler(world: World): Reconciler {
-  const pending = new Set<string>()
+  /** What is to be done, with what is known of it; undefined: look first. */
+  const pending = new Map<string, Remembered>()
   let networkPending = false
   let dumpPending = true
   let slice: Iterator<string> = [].values()
@@ -61,13 +63,12 @@ export function createReconciler(world: World): Reconciler {
     }
     const marks = network?.plan.marks ?? []
     // What a mark turns packets to is made first; what it turns them away from comes last.
-    const last = new Set([...pending].filter((key) => leavesBy(world, key, marks)))
-    const first = [...pending].filter((key) => !last.has(key))
+    const [last, first] = partition(pending, (key) => leavesBy(world, key, marks))
     addRound(total, await reconcileServices(world, first, cause, done))
     const turned =
       network === undefined || isBlocked(world, marks) ? [] : await applyMarks(world, network)
     const isTurned = turned.length === marks.length && turned.every((outcome) => outcome.ok)
-    if (isTurned) addRound(total, await reconcileServices(world, [...last], cause, done))
+    if (isTurned) addRound(total, await reconcileServices(world, last, cause, done))
     if (network !== undefined) {
       addRound(total, await settleNetwork(world, network, [...added, ...turned], cause))
     }
@@ -80,17 +81,20 @@ export function createReconciler(world: World): Reconciler {
       return pending.size === 0 && !networkPending
     },
     touch(change) {
-      for (const key of change.services.keys()) pending.add(key)
+      for (const [key, { before }] of change.services) {
+        // What is not done yet stands as neither side says.
+        pending.set(key, pending.has(key) ? undefined : before)
+      }
       if (!change.hostChanged) return
       networkPending = true
       // Adoption may have been allowed: what was in conflict deserves another look at once.
       for (const key of world.inForce.services.keys()) {
-        if (!world.book.ledger.services.has(key)) pending.add(key)
+        if (!world.book.ledger.services.has(key)) pending.set(key, undefined)
       }
     },
     touchAll() {
-      for (const key of world.inForce.services.keys()) pending.add(key)
-      for (const key of world.book.ledger.services.keys()) pending.add(key)
+      for (const key of world.inForce.services.keys()) pending.set(key, undefined)
+      for (const key of world.book.ledger.services.keys()) pending.set(key, undefined)
       networkPending = true
       dumpPending = true
     },
@@ -98,7 +102,7 @@ export function createReconciler(world: World): Reconciler {
     async plan() {
       await dump()
       const network = await planNetworkRound(world)
-      const services = (await planChunk(world, [...pending])).map((item) => item.plan)
+      const services = await planServices(world, pending.keys())
       const ops = [
         ...(network?.plan.adds ?? []),
         ...services.flatMap((plan) => plan.edits),
@@ -120,7 +124,7 @@ export function createReconciler(world: World): Reconciler {
       const keys = suspects(world, now)
       slice = takeInto(keys, slice, () => world.inForce.services.keys(), VERIFY_SLICE)
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
-      addRound(total, await reconcileServices(world, [...keys], 'verify'))
+      addRound(total, await reconcileServices(world, toLookAt(keys), 'verify'))
       return total
     },
     async verifyNetwork() {
@@ -135,9 +139,21 @@ export function createReconciler(world: World): Reconciler {
       drainSlice = takeInto(keys, drainSlice, () => drains.keys(), DRAIN_SLICE)
       const now = world.clock.monotonicMs()
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
-      return reconcileServices(world, [...keys], 'drain')
+      return reconcileServices(world, toLookAt(keys), 'drain')
     },
   }
+}
+
+/** Copies, so that both may shrink while they are worked on: those that `isFirst` takes, and the others. */
+function partition<T>(
+  map: ReadonlyMap<string, T>,
+  isFirst: (key: string) => boolean,
+): [Map<string, T>, Map<string, T>] {
+  const entries = [...map]
+  return [
+    new Map(entries.filter(([key]) => isFirst(key))),
+    new Map(entries.filter(([key]) => !isFirst(key))),
+  ]
 }
 
 /** A service that left the state and whose packets these marks turn elsewhere. */
@@ -153,6 +169,10 @@ function isBlocked(world: World, marks: readonly Op[]): boolean {
     if (gainsPackets(service, marks) && world.troubles.has(key)) return true
   }
   return false
+}
+
+function toLookAt(keys: ReadonlySet<string>): ReadonlyMap<string, Remembered> {
+  return new Map([...keys].map((key) => [key, undefined]))
 }
 
 /** What the dump shows missing, different or leaving, and failures whose time to be tried again has come. */

@@ -134,11 +134,7 @@ const settings: readonly {
   {
     name: 'a persistence engine',
     to: { ...plain, persistence: { timeoutSeconds: 300, prefixLength: 24, engine: 'sip' } },
-    hex:
-      '0c00070001000000ffffffff' +
-      '080008002c010000' +
-      '08000900ffffff00' +
-      '08000b0073697000',
+    hex: '0c00070001000000ffffffff' + '080008002c010000' + '08000900ffffff00' + '08000b0073697000',
   },
   {
     name: 'persistence by every bit',

@@ -127,7 +127,8 @@ test('decodes what it encodes', () => {
 })
 
 test('decodes the timeouts of a kernel', () => {
-  const hex = header('2c000000', '0c') + '0800040084030000' + '0800050078000000' + '080006002c010000'
+  const hex =
+    header('2c000000', '0c') + '0800040084030000' + '0800050078000000' + '080006002c010000'
   assert.deepEqual(decodeTimeouts(messageOf(Buffer.from(hex, 'hex'))), {
     tcp: 900,
     tcpFin: 120,
