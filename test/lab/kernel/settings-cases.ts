@@ -5,9 +5,11 @@ import { ip, type Op, type SyncDaemonState } from '@lvs-fleet/contract'
 import type { Lab } from '../lab.ts'
 import { assertDone, KernelGuest } from './kernel-guest.ts'
 
+/** Without virtual services, which may exclude daemons. */
+const HOST = 'rs-a2'
 const MASTER: SyncDaemonState = {
   role: 'master',
-  place: { holding: ip('10.1.0.10') },
+  place: { holding: ip('10.1.0.12') },
   syncId: 7,
   group: ip('224.0.0.90'),
   port: 9000,
@@ -26,9 +28,9 @@ const BACKUP: SyncDaemonState = {
 
 export function settingsCases(lab: () => Lab): void {
   it('sets each timeout alone, as ipvsadm shows it', async () => {
-    const kernel = new KernelGuest(lab(), 'dir-a')
+    const kernel = new KernelGuest(lab(), HOST)
     const shown = async () =>
-      /\): ([\d ]+)/.exec(await lab().sh('dir-a', 'ipvsadm -L --timeout'))?.[1]?.trim()
+      /\): ([\d ]+)/.exec(await lab().sh(HOST, 'ipvsadm -L --timeout'))?.[1]?.trim()
     const set = (name: 'tcp' | 'tcpFin' | 'udp', to: number): Op => ({
       kind: 'timeout.set',
       name,
@@ -49,8 +51,8 @@ export function settingsCases(lab: () => Lab): void {
   })
 
   it('starts and stops sync daemons, as ipvsadm lists them', async () => {
-    const kernel = new KernelGuest(lab(), 'dir-a')
-    const shown = () => lab().sh('dir-a', 'ipvsadm -L --daemon')
+    const kernel = new KernelGuest(lab(), HOST)
+    const shown = () => lab().sh(HOST, 'ipvsadm -L --daemon')
     assert.equal(await shown(), '')
     assertDone(
       await kernel.apply([MASTER, BACKUP].map((daemon): Op => ({ kind: 'sync.start', daemon }))),
@@ -74,7 +76,7 @@ export function settingsCases(lab: () => Lab): void {
   })
 
   it('is kept to message sizes that the kernel takes as they are', async () => {
-    const kernel = new KernelGuest(lab(), 'dir-a')
+    const kernel = new KernelGuest(lab(), HOST)
     for (const maxlen of [1_400, 65_000]) {
       const daemon = { ...MASTER, maxlen }
       const [, daemons] = await kernel.steps(

@@ -194,7 +194,9 @@ function destinationLine(service: ServiceRef, { ref, config }: Destination): str
 const PROTOCOL_WORDS = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const
 
 function name(ref: ServiceRef): string {
-  if ('firewallMark' in ref) return `-f ${ref.firewallMark}${ref.family === 'ipv6' ? ' -6' : ''}`
+  // ipvsadm 1.31 prints marks as signed numbers.
+  if ('firewallMark' in ref)
+    return `-f ${ref.firewallMark | 0}${ref.family === 'ipv6' ? ' -6' : ''}`
   return `${PROTOCOL_WORDS[ref.protocol]} ${endpoint(ref)}`
 }
 

@@ -12,6 +12,7 @@ import { sendForgiving } from '../apply/apply.ts'
 import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { objectKey, type Claim, type NetworkPlan, type ObservedHost } from '../plan/network-plan.ts'
+import { gainsPackets } from '../plan/mark-turn.ts'
 import { planNetwork } from '../plan/plan-network.ts'
 import { failedOpsOf } from './troubles.ts'
 import { noRound, saveLedger, type Cause, type RoundResult, type World } from './world.ts'
@@ -65,9 +66,20 @@ export async function applyNetworkAdds(world: World, { plan }: NetworkRound): Pr
   return sendForgiving(world.kernel, plan.adds)
 }
 
-/** Turns packets to the services that can answer now. Only between making those and removing the ones before. */
-export function applyMarks(world: World, { plan }: NetworkRound): Promise<Outcome[]> {
-  return sendForgiving(world.kernel, plan.marks)
+/**
+ * Turns packets to the services that can answer now, unless one of those could not be made. Only between making
+ * them and removing the ones before.
+ */
+export async function applyMarks(world: World, { plan }: NetworkRound): Promise<Outcome[]> {
+  return isBlocked(world, plan.marks) ? [] : sendForgiving(world.kernel, plan.marks)
+}
+
+function isBlocked(world: World, marks: readonly Op[]): boolean {
+  if (marks.length === 0) return false
+  for (const [key, service] of world.inForce.services) {
+    if (gainsPackets(service, marks) && world.troubles.has(key)) return true
+  }
+  return false
 }
 
 /** Removals, unless an add failed; then what is ours, what failed, what was drift. */
