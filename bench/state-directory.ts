@@ -9,12 +9,12 @@ import { WIDTH, type Size } from './size.ts'
 
 /** Made by an agent on a fake kernel: what it keeps is what a real one keeps. */
 export async function makeStateDirectory(path: string, size: Size, weight: number): Promise<void> {
-  const { controller, disk: kept, start, offer } = await createFakeHost()
-  await start()
+  const host = await createFakeHost()
+  await host.start()
   const state = largeState(size, WIDTH, weight)
-  const taken = await offer(await controller.publish(state, { generation: 1 }))
+  const taken = await host.offer(await host.controller.publish(state, { generation: 1 }))
   if (taken.is !== 'applied') throw new Error(`the state was not taken: ${taken.is}`)
   const disk = await openDisk(path, Object.values(FOLDERS))
-  for (const [file, text] of kept.files) await disk.write(file, text, PRIVATE_MODE)
-  await saveIdentity(disk, controller.identity)
+  for (const [file, text] of host.disk.files) await disk.write(file, text, PRIVATE_MODE)
+  await saveIdentity(disk, host.controller.identity)
 }

@@ -1,5 +1,5 @@
 /** One table as each program reads it: a host state for the agent, lines for ipvsadm, a file for keepalived. */
-import type { HostState, ServiceState } from '../contract/src/host-state.ts'
+import type { EndpointService } from '../contract/src/host-state.ts'
 import { largeState } from '../test/fakes/states.ts'
 import { WIDTH, type Size } from './size.ts'
 
@@ -26,11 +26,11 @@ export function keepalivedText(size: Size, weight: number): string {
   return `global_defs {\n}\n${tableOf(size, weight).services.map(virtualServer).join('')}`
 }
 
-function tableOf(size: Size, weight: number): HostState {
+function tableOf(size: Size, weight: number) {
   return largeState(size, WIDTH, weight)
 }
 
-function virtualServer(service: ServiceState): string {
+function virtualServer(service: EndpointService): string {
   const servers = service.destinations.map(
     ({ address, port, weight }) =>
       `  real_server ${address} ${port} {\n    weight ${weight}\n  }\n`,

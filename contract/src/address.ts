@@ -9,7 +9,8 @@ declare const ipBrand: unique symbol
 /** One canonical IPv4 or IPv6 address, e.g. `10.0.0.1` or `fd00::1`. Made only by `parseIp` and `bytesToIp`. */
 export type Ip = string & { readonly [ipBrand]: true }
 
-export type Family = 'ipv4' | 'ipv6'
+export const FAMILIES = ['ipv4', 'ipv6'] as const
+export type Family = (typeof FAMILIES)[number]
 
 /** A network: canonical base address and prefix length (0-32 or 0-128); host bits are zero. */
 export type Cidr = { readonly base: Ip; readonly prefixLength: number }

@@ -5,6 +5,7 @@ import { diffHostStates } from './diff.ts'
 import {
   EMPTY_HOST_STATE,
   type DestinationState,
+  type EndpointService,
   type HostState,
   type ServiceState,
 } from './host-state.ts'
@@ -25,7 +26,7 @@ function destination(n: number, fields: Partial<DestinationState> = {}): Destina
   }
 }
 
-function service(n: number, fields: Partial<ServiceState> = {}): ServiceState {
+function service(n: number, fields: Partial<EndpointService> = {}): EndpointService {
   return {
     name: 'web',
     protocol: 'tcp',
@@ -54,7 +55,7 @@ describe('diffHostStates', () => {
     const after = state(
       service(1, {
         scheduler: 'rr',
-        persistence: { timeoutSeconds: 60, prefixLength: 24 },
+        persistence: { timeoutSeconds: 60, prefixLength: 24, engine: null },
         destinations: [
           destination(1, { weight: 5, forwarding: { method: 'tun', tunnel: { type: 'ipip' } } }),
           destination(3),

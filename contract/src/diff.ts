@@ -1,6 +1,7 @@
 /**
  * Keyed diff of two host states into ops, in the order in which they may be carried out:
- * devices, GUE ports, sysctls, addresses, clamps, services, destinations; then removals, reversed.
+ * devices, GUE ports, sysctls, timeouts, addresses, clamps, sync daemons, services, destinations, marks; then
+ * removals, reversed. Marks come when what they lead to can answer, and before the services that they replace stop.
  * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
  */
 import { canonicalJson } from './canonical.ts'
@@ -8,6 +9,7 @@ import {
   addressKey,
   destinationKey,
   guePortKey,
+  markKey,
   serviceKey,
   type DestinationRef,
   type DeviceState,
@@ -59,7 +61,8 @@ export function diffHostStates(desired: HostState, current: HostState): Op[] {
     removals.push(...gone)
   }
   for (const service of services.removed) removals.push(...removeService(service))
-  return [...network.adds, ...adds, ...removals, ...network.removals]
+  const marks = diffMarks(desired, current)
+  return [...network.adds, ...adds, ...marks, ...removals, ...network.removals]
 }
 
 /** Ops that make a virtual service that is not there at all. */
@@ -151,7 +154,8 @@ export function sameServiceConfig(a: ServiceConfig, b: ServiceConfig & Exactness
     a.flags.length === b.flags.length &&
     a.flags.every((flag, i) => flag === b.flags[i]) &&
     a.persistence?.timeoutSeconds === b.persistence?.timeoutSeconds &&
-    a.persistence?.prefixLength === b.persistence?.prefixLength
+    a.persistence?.prefixLength === b.persistence?.prefixLength &&
+    a.persistence?.engine === b.persistence?.engine
   )
 }
 
@@ -227,6 +231,7 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
   for (const [to, from] of clamps.kept) {
     if (to.mss !== from.mss) adds.push({ kind: 'clamp.set', clamp: to, from: from.mss })
   }
+  diffIpvsSettings(desired, current, { adds, removals })
   for (const address of addresses.created) adds.push({ kind: 'address.add', address })
   for (const address of addresses.removed) removals.push({ kind: 'address.remove', address })
   for (const clamp of clamps.removed) removals.push({ kind: 'clamp.remove', clamp })
@@ -241,4 +246,37 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
 /** Only the checksum of a device can be edited: one whose ends change has another name. */
 function deviceKey(device: DeviceState): string {
   return canonicalJson({ ...device, checksum: undefined })
+}
+
+/** Timeouts are values of the namespace; daemons cannot be edited, so one that changes is stopped and started. */
+function diffIpvsSettings(
+  desired: HostState,
+  current: HostState,
+  into: { readonly adds: Op[]; readonly removals: Op[] },
+): void {
+  const byName = (timeout: { readonly name: string }): string => timeout.name
+  const timeouts = diffByKey(desired.timeouts, current.timeouts, byName, byName)
+  for (const { name, seconds } of timeouts.created) {
+    into.adds.push({ kind: 'timeout.set', name, from: null, to: seconds })
+  }
+  for (const [to, from] of timeouts.kept) {
+    if (to.seconds === from.seconds) continue
+    into.adds.push({ kind: 'timeout.set', name: to.name, from: from.seconds, to: to.seconds })
+  }
+  for (const { name, seconds } of timeouts.removed) {
+    into.removals.push({ kind: 'timeout.set', name, from: seconds, to: null })
+  }
+  const daemons = diffByKey(desired.syncDaemons, current.syncDaemons, canonicalJson, canonicalJson)
+  for (const daemon of daemons.removed) into.adds.push({ kind: 'sync.stop', daemon })
+  for (const daemon of daemons.created) into.adds.push({ kind: 'sync.start', daemon })
+}
+
+function diffMarks(desired: HostState, current: HostState): Op[] {
+  const marks = diffByKey(desired.marks, current.marks, markKey, markKey)
+  const ops: Op[] = marks.removed.map((mark) => ({ kind: 'mark.remove', mark }))
+  for (const mark of marks.created) ops.push({ kind: 'mark.set', mark, from: null })
+  for (const [to, from] of marks.kept) {
+    if (to.mark !== from.mark) ops.push({ kind: 'mark.set', mark: to, from: from.mark })
+  }
+  return ops
 }

@@ -4,10 +4,12 @@
  * names it in the kernel and what may be edited in place under that key.
  */
 import * as z from 'zod'
-import { familyOf, type Ip } from './address.ts'
+import { compareIps, familyOf, FAMILIES, type Family, type Ip } from './address.ts'
 import {
+  firewallMarkSchema,
   forwardingSchema,
   ipSchema,
+  persistenceEngineSchema,
   portSchema,
   protocolSchema,
   schedulerSchema,
@@ -23,7 +25,8 @@ export type Role = z.infer<typeof roleSchema>
 export const destinationStateSchema = z.object({
   realServer: z.string(),
   address: ipSchema,
-  port: portSchema,
+  /** 0 where a firewall mark names the service: the port that the client asked for (ip_vs_schedule, ip_vs_core.c). */
+  port: z.int().min(0).max(65_535),
   forwarding: forwardingSchema,
   weight: weightSchema,
   /** Connections; 0 = no limit. */
@@ -39,16 +42,28 @@ export const persistenceStateSchema = z.object({
     .min(1)
     .max(86_400 * 31),
   prefixLength: z.int().min(1).max(128),
+  /** What else of a client's packets counts; null = nothing. */
+  engine: persistenceEngineSchema.nullable(),
 })
 export type PersistenceState = z.infer<typeof persistenceStateSchema>
 
-/** One virtual service in one director's kernel. Key: protocol + address + port. */
-export const serviceStateSchema = z.object({
-  /** Name of the operator's virtual service; several kernel services may carry one name. */
-  name: z.string(),
+/** A virtual service that is named by what clients address. */
+const endpointRefSchema = z.object({
   protocol: protocolSchema,
   address: ipSchema,
   port: portSchema,
+})
+/** A virtual service that is named by the mark which packets carry: any protocol, address and port of one family. */
+const markRefSchema = z.object({
+  protocol: z.literal('fwmark'),
+  firewallMark: firewallMarkSchema,
+  family: z.enum(FAMILIES),
+})
+
+/** Everything of a virtual service but its name in the kernel. */
+const serviceFields = {
+  /** Name of the operator's virtual service; several kernel services may carry one name. */
+  name: z.string(),
   scheduler: schedulerSchema,
   /** Sorted, without duplicates. */
   flags: z.array(serviceFlagSchema),
@@ -56,8 +71,18 @@ export const serviceStateSchema = z.object({
   /** How long a removed destination may finish its connections at weight 0. */
   drainSeconds: z.int().min(0).max(86_400),
   destinations: z.array(destinationStateSchema),
-})
+}
+
+/** One virtual service in one director's kernel. Key: protocol + address + port, or firewall mark + family. */
+export const serviceStateSchema = z.discriminatedUnion('protocol', [
+  endpointRefSchema.extend(serviceFields),
+  markRefSchema.extend(serviceFields),
+])
 export type ServiceState = z.infer<typeof serviceStateSchema>
+export type EndpointService = Extract<ServiceState, EndpointRef>
+export type MarkService = Extract<ServiceState, MarkRef>
+/** What `ServiceState` says of a service besides its key. */
+export type ServiceSettings = Omit<EndpointService, keyof EndpointRef>
 
 /** Interface names of Linux: 1 to 15 bytes, no slash or space (IFNAMSIZ, include/uapi/linux/if.h). */
 const deviceNameSchema = z.string().regex(/^[a-zA-Z0-9_.-]{1,15}$/)
@@ -108,7 +133,8 @@ export type AddressState = z.infer<typeof addressStateSchema>
 /** A sysctl below /proc/sys, dots for slashes; device names with a dot are not supported. Left alone while its value is in `accept`. */
 export const sysctlStateSchema = z.object({
   key: z.string().regex(/^net\.[a-zA-Z0-9_.-]+$/),
-  value: z.string().regex(/^-?\d+$/),
+  /** One number, or several with tabs between them, as /proc shows them. */
+  value: z.string().regex(/^-?\d+(\t-?\d+)*$/),
   accept: z.array(z.string()),
 })
 export type SysctlState = z.infer<typeof sysctlStateSchema>
@@ -116,6 +142,38 @@ export type SysctlState = z.infer<typeof sysctlStateSchema>
 /** TCP MSS announced by connections whose source is this address (bytes of TCP payload). */
 export const clampStateSchema = z.object({ address: ipSchema, mss: z.int().min(536).max(65_495) })
 export type ClampState = z.infer<typeof clampStateSchema>
+
+/** Ports of one protocol at one address whose packets get a mark on arrival. Key: protocol + address + ports. */
+export const markStateSchema = z.object({
+  protocol: protocolSchema,
+  address: ipSchema,
+  ports: z.object({ from: portSchema, to: portSchema }),
+  mark: firewallMarkSchema,
+})
+export type MarkState = z.infer<typeof markStateSchema>
+
+/** Idle times of connections, one set per network namespace (IPVS_CMD_SET_CONFIG). */
+export const TIMEOUTS = ['tcp', 'tcpFin', 'udp'] as const
+/** The kernel multiplies by HZ in an int (ip_vs_set_timeout): 24 days fit at HZ=1000. */
+export const TIMEOUT_SECONDS_MAX = 86_400 * 24
+export const timeoutStateSchema = z.object({
+  name: z.enum(TIMEOUTS),
+  seconds: z.int().min(1).max(TIMEOUT_SECONDS_MAX),
+})
+export type TimeoutState = z.infer<typeof timeoutStateSchema>
+
+/** A kernel thread that sends or receives connections. Key: role; nothing else can be edited, only stopped and started. */
+export const syncDaemonStateSchema = z.object({
+  role: z.enum(['master', 'backup']),
+  place: addressPlaceSchema,
+  syncId: z.int().min(0).max(255),
+  group: ipSchema,
+  port: portSchema,
+  ttl: z.int().min(1).max(255),
+  /** Bytes of one message; null = what the interface's MTU gives. */
+  maxlen: z.int().min(1).max(65_535).nullable(),
+})
+export type SyncDaemonState = z.infer<typeof syncDaemonStateSchema>
 
 /** Everything but the virtual services: small, and changed seldom. */
 export const hostPartSchema = z.object({
@@ -128,6 +186,9 @@ export const hostPartSchema = z.object({
   addresses: z.array(addressStateSchema),
   sysctls: z.array(sysctlStateSchema),
   clamps: z.array(clampStateSchema),
+  marks: z.array(markStateSchema),
+  timeouts: z.array(timeoutStateSchema),
+  syncDaemons: z.array(syncDaemonStateSchema),
 })
 export type HostPart = z.infer<typeof hostPartSchema>
 
@@ -141,17 +202,46 @@ export const EMPTY_HOST_PART: HostPart = {
   addresses: [],
   sysctls: [],
   clamps: [],
+  marks: [],
+  timeouts: [],
+  syncDaemons: [],
 }
 export const EMPTY_HOST_STATE: HostState = { ...EMPTY_HOST_PART, services: [] }
 
-/** What names a virtual service in the kernel (without firewall marks yet). */
-export type ServiceRef = Pick<ServiceState, 'protocol' | 'address' | 'port'>
+export type EndpointRef = z.infer<typeof endpointRefSchema>
+export type MarkRef = z.infer<typeof markRefSchema>
+/** What names a virtual service in the kernel; `protocol` tells the two apart. */
+export type ServiceRef = EndpointRef | MarkRef
 /** What names a destination within its virtual service. */
 export type DestinationRef = Pick<DestinationState, 'address' | 'port'>
 
-/** `tcp/10.1.0.100:80`, `udp/[fd01::100]:53`: key in maps, ledger, reports and logs. */
+/** `tcp/10.1.0.100:80`, `udp/[fd01::100]:53`, `fwmark/7/ipv4`: key in maps, ledger, reports and logs. */
 export function serviceKey(ref: ServiceRef): string {
-  return `${ref.protocol}/${endpoint(ref)}`
+  return 'firewallMark' in ref
+    ? `fwmark/${ref.firewallMark}/${ref.family}`
+    : `${ref.protocol}/${endpoint(ref)}`
+}
+
+/** The key alone, whatever else the object carries. */
+export function serviceRef(ref: ServiceRef): ServiceRef {
+  return 'firewallMark' in ref
+    ? { protocol: ref.protocol, firewallMark: ref.firewallMark, family: ref.family }
+    : { protocol: ref.protocol, address: ref.address, port: ref.port }
+}
+
+/** Family of the packets that it takes. */
+export function serviceFamily(ref: ServiceRef): Family {
+  return 'firewallMark' in ref ? ref.family : familyOf(ref.address)
+}
+
+/** Addresses first, in their order, then marks: the order of states, so that equal content is equal text. */
+export function compareServices(a: ServiceRef, b: ServiceRef): number {
+  if ('firewallMark' in a || 'firewallMark' in b) {
+    if (!('firewallMark' in a)) return -1
+    if (!('firewallMark' in b)) return 1
+    return a.firewallMark - b.firewallMark || (a.family < b.family ? -1 : 1)
+  }
+  return compareIps(a.address, b.address) || a.port - b.port || (a.protocol < b.protocol ? -1 : 1)
 }
 
 /** `10.2.0.21:80`, `[fd02::21]:80`. */
@@ -167,6 +257,12 @@ export function addressKey(state: AddressState): string {
 /** `10.2.0.11:6080`, `[fd02::11]:6080`. */
 export function guePortKey(state: GuePortState): string {
   return endpoint(state)
+}
+
+/** `tcp/10.1.0.100:80-89`, `udp/[fd01::100]:53`. */
+export function markKey({ protocol, address, ports }: MarkState): string {
+  const first = endpoint({ address, port: ports.from })
+  return `${protocol}/${first}${ports.from === ports.to ? '' : `-${ports.to}`}`
 }
 
 function endpoint(ref: { readonly address: Ip; readonly port: number }): string {

@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { parseIp, type Ip } from './address.ts'
 
-export const PROTOCOLS = ['tcp', 'udp'] as const
+export const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const
 export const protocolSchema = z.enum(PROTOCOLS)
 export type Protocol = z.infer<typeof protocolSchema>
 
@@ -36,6 +36,11 @@ export type Scheduler = z.infer<typeof schedulerSchema>
 export const SERVICE_FLAGS = ['fallback', 'one-packet', 'port'] as const
 export const serviceFlagSchema = z.enum(SERVICE_FLAGS)
 export type ServiceFlag = z.infer<typeof serviceFlagSchema>
+
+/** Persistence engines of Linux 6.1 (net/netfilter/ipvs/ip_vs_pe_sip.c): `sip` reads the Call-ID of SIP over UDP. */
+export const PERSISTENCE_ENGINES = ['sip'] as const
+export const persistenceEngineSchema = z.enum(PERSISTENCE_ENGINES)
+export type PersistenceEngine = z.infer<typeof persistenceEngineSchema>
 
 export const TUNNEL_TYPES = ['ipip', 'gre', 'gue'] as const
 export const tunnelTypeSchema = z.enum(TUNNEL_TYPES)
@@ -84,3 +89,6 @@ export const ipSchema = z
     ctx.addIssue({ code: 'custom', message: 'is not an IPv4 or IPv6 address' })
     return z.NEVER
   })
+
+/** Marks of packets: 32 bits, of which 0 means none (IPVS_SVC_ATTR_FWMARK is a u32). */
+export const firewallMarkSchema = z.int().min(1).max(0xffff_ffff)

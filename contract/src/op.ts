@@ -7,6 +7,7 @@ import {
   addressKey,
   destinationKey,
   guePortKey,
+  markKey,
   serviceKey,
   type AddressState,
   type ClampState,
@@ -14,13 +15,16 @@ import {
   type DestinationState,
   type DeviceState,
   type GuePortState,
+  type MarkState,
   type ServiceRef,
-  type ServiceState,
+  type ServiceSettings,
+  type SyncDaemonState,
+  type TimeoutState,
 } from './host-state.ts'
 import type { Forwarding, Tunnel } from './ipvs.ts'
 
 /** What may be edited in a virtual service that stands. A kernel may show schedulers that our list lacks. */
-export type ServiceConfig = Pick<ServiceState, 'flags' | 'persistence'> & {
+export type ServiceConfig = Pick<ServiceSettings, 'flags' | 'persistence'> & {
   readonly scheduler: string
 }
 /** What may be edited in a destination that stands. */
@@ -40,6 +44,12 @@ export type Op =
   | { kind: 'address.remove'; address: AddressState }
   | { kind: 'clamp.set'; clamp: ClampState; from: number | null }
   | { kind: 'clamp.remove'; clamp: ClampState }
+  | { kind: 'mark.set'; mark: MarkState; from: number | null }
+  | { kind: 'mark.remove'; mark: MarkState }
+  /** Seconds; null = what was found there, which only the host knows. */
+  | { kind: 'timeout.set'; name: TimeoutState['name']; from: number | null; to: number | null }
+  | { kind: 'sync.start'; daemon: SyncDaemonState }
+  | { kind: 'sync.stop'; daemon: SyncDaemonState }
   | { kind: 'service.create'; service: ServiceRef; to: ServiceConfig }
   | { kind: 'service.update'; service: ServiceRef; from: ServiceConfig; to: ServiceConfig }
   | { kind: 'service.remove'; service: ServiceRef }
@@ -85,6 +95,18 @@ export function describeOp(op: Op): string {
         : `~ mss clamp ${op.clamp.address} ${op.from} -> ${op.clamp.mss}`
     case 'clamp.remove':
       return `- mss clamp ${op.clamp.address}`
+    case 'mark.set':
+      return op.from === null
+        ? `+ mark ${markKey(op.mark)} ${op.mark.mark}`
+        : `~ mark ${markKey(op.mark)} ${op.from} -> ${op.mark.mark}`
+    case 'mark.remove':
+      return `- mark ${markKey(op.mark)}`
+    case 'timeout.set':
+      return `~ ipvs timeout ${op.name} ${op.from ?? 'as found'} -> ${op.to ?? 'as found'}`
+    case 'sync.start':
+      return `+ sync daemon ${describeSync(op.daemon)}`
+    case 'sync.stop':
+      return `- sync daemon ${op.daemon.role}`
     case 'service.create':
       return `+ service ${serviceKey(op.service)} ${describeService(op.to)}`
     case 'service.update':
@@ -135,12 +157,18 @@ function describeDevice(device: DeviceState): string {
   return `${device.name} ${device.kind} local ${device.local} remote ${device.remote}${checksum}`
 }
 
+function describeSync({ role, place, syncId, group, port, ttl, maxlen }: SyncDaemonState): string {
+  const where = 'device' in place ? place.device : `holding ${place.holding}`
+  const size = maxlen === null ? '' : ` maxlen ${maxlen}`
+  return `${role} id ${syncId} on ${where} group ${group} port ${port} ttl ${ttl}${size}`
+}
+
 function describeService(config: ServiceConfig): string {
   const flags = config.flags.length === 0 ? '' : ` (${config.flags.join(', ')})`
   const persistence =
     config.persistence === null
       ? ''
-      : ` persistent ${config.persistence.timeoutSeconds}s /${config.persistence.prefixLength}`
+      : ` persistent ${config.persistence.timeoutSeconds}s /${config.persistence.prefixLength}${config.persistence.engine === null ? '' : ` by ${config.persistence.engine}`}`
   return `${config.scheduler}${flags}${persistence}`
 }
 

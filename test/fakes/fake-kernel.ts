@@ -4,6 +4,7 @@
  */
 import {
   compareIps,
+  compareServices,
   describeForwarding,
   describeOp,
   destinationConfig,
@@ -11,12 +12,16 @@ import {
   familyOf,
   guePortKey,
   hostPrefixLength,
+  markKey,
   serviceConfig,
+  serviceFamily,
   serviceKey,
+  serviceRef,
   type ClampState,
   type DestinationConfig,
   type DestinationRef,
   type Ip,
+  type MarkState,
   type Op,
   type ServiceConfig,
   type ServiceRef,
@@ -28,6 +33,8 @@ import {
   type ObservedDestination,
   type ObservedGuePort,
   type ObservedLink,
+  type ObservedSyncDaemon,
+  type ObservedTimeouts,
   type Outcome,
   type TrafficStats,
 } from '../../services/agent/src/kernel/kernel.ts'
@@ -68,6 +75,9 @@ export type FakeKernel = Kernel & {
   /** By `address:port`, `*:port` where open for every address. */
   readonly guePorts: Map<string, ObservedGuePort>
   readonly clamps: Map<string, ClampState>
+  readonly marks: Map<string, MarkState>
+  timeouts: ObservedTimeouts
+  readonly syncDaemons: Map<string, ObservedSyncDaemon>
   /** Ops that changed something, as text, in order. */
   readonly journal: string[]
   readonly calls: {
@@ -99,6 +109,8 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
   const sysctls = new Map<string, string>()
   const guePorts = new Map<string, ObservedGuePort>()
   const clamps = new Map<string, ClampState>()
+  const marks = new Map<string, MarkState>()
+  const syncDaemons = new Map<string, ObservedSyncDaemon>()
   const listeners = new Set<() => void>()
   let scope = options.scope ?? 'boot-1/net-1'
   let nextIndex = 2
@@ -138,11 +150,8 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         const key = serviceKey(op.service)
         if (services.has(key)) return { code: 'EEXIST', message: 'exists' }
         if (op.to.scheduler === 'twos') return { code: 'ENOENT', message: 'no such scheduler' }
-        const { protocol, address, port } = op.service
         services.set(key, {
-          protocol,
-          address,
-          port,
+          ...serviceRef(op.service),
           config: serviceConfig(op.to),
           exact: true,
           destinations: new Map(),
@@ -166,7 +175,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         if (service === undefined) return { code: 'ESRCH', message: 'no such service' }
         const key = destinationKey(op.destination)
         if (service.destinations.has(key)) return { code: 'EEXIST', message: 'exists' }
-        const refusal = refuseDestination(service, op.destination, op.to)
+        const refusal = refuse(service, op.destination, op.to)
         if (refusal !== undefined) return refusal
         const { address, port } = op.destination
         service.destinations.set(key, {
@@ -184,7 +193,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         if (service === undefined) return { code: 'ESRCH', message: 'no such service' }
         const destination = service.destinations.get(destinationKey(op.destination))
         if (destination === undefined) return { code: 'ENOENT', message: 'no such destination' }
-        const refusal = refuseDestination(service, op.destination, op.to)
+        const refusal = refuse(service, op.destination, op.to)
         if (refusal !== undefined) return refusal
         destination.config = destinationConfig(op.to)
         destination.exact = true
@@ -279,7 +288,57 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         return clamps.delete(op.clamp.address)
           ? undefined
           : { code: 'ENOENT', message: 'no such clamp' }
+      case 'mark.set': {
+        const key = markKey(op.mark)
+        const others = [...marks].filter(([other]) => other !== key)
+        if (others.some(([, other]) => overlap(other, op.mark))) {
+          return { code: 'EEXIST', message: 'overlaps another element' }
+        }
+        marks.set(key, op.mark)
+        return undefined
+      }
+      case 'mark.remove':
+        return marks.delete(markKey(op.mark))
+          ? undefined
+          : { code: 'ENOENT', message: 'no such mark' }
+      case 'timeout.set':
+        kernel.timeouts = { ...kernel.timeouts, [op.name]: op.to ?? kernel.timeouts[op.name] }
+        return undefined
+      case 'sync.start': {
+        const { place, maxlen, ...daemon } = op.daemon
+        const index =
+          'device' in place
+            ? links.get(place.device)?.index
+            : addresses.find(({ address }) => address === place.holding)?.linkIndex
+        const device = [...links.values()].find((link) => link.index === index)?.name
+        if (device === undefined) return { code: 'ENODEV', message: 'no such interface' }
+        if (syncDaemons.has(daemon.role)) return { code: 'EEXIST', message: 'runs already' }
+        if (hasMixedFamilies()) return { code: 'EINVAL', message: 'mixed families' }
+        syncDaemons.set(daemon.role, { ...daemon, device, maxlen: maxlen ?? 1472 })
+        return undefined
+      }
+      case 'sync.stop':
+        return syncDaemons.delete(op.daemon.role)
+          ? undefined
+          : { code: 'ESRCH', message: 'no such daemon' }
     }
+  }
+
+  const hasMixedFamilies = (): boolean =>
+    [...services.values()].some((service) =>
+      [...service.destinations.values()].some(
+        (destination) => familyOf(destination.address) !== serviceFamily(service),
+      ),
+    )
+
+  const refuse = (
+    service: ServiceRef,
+    ref: DestinationRef,
+    to: DestinationConfig,
+  ): Failure | undefined => {
+    const isMixed = familyOf(ref.address) !== serviceFamily(service)
+    if (isMixed && syncDaemons.size > 0) return { code: 'EINVAL', message: 'sync daemon runs' }
+    return refuseDestination(service, ref, to)
   }
 
   const observe = (destination: FakeDestination): ObservedDestination => ({
@@ -305,6 +364,9 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     sysctls,
     guePorts,
     clamps,
+    marks,
+    timeouts: { tcp: 900, tcpFin: 120, udp: 300 },
+    syncDaemons,
     journal: [],
     calls: { listServices: 0, listDestinations: 0, destinationsListedFor: 0, apply: 0 },
     fault: undefined,
@@ -316,12 +378,10 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         kernel.calls.listServices++
         const list = [...services.values()].toReversed()
         return {
-          services: list.map(({ protocol, address, port, config, exact }) => ({
-            protocol,
-            address,
-            port,
-            ...config,
-            exact,
+          services: list.map((service) => ({
+            ...serviceRef(service),
+            ...service.config,
+            exact: service.exact,
             stats: NO_STATS,
           })),
           unnamedCount: 0,
@@ -340,6 +400,9 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     readSysctls: (keys) => read(() => new Map(keys.map((key) => [key, sysctls.get(key)]))),
     observeGuePorts: () => read(() => [...guePorts.values()]),
     observeClamps: () => read(() => [...clamps.values()]),
+    observeMarks: () => read(() => [...marks.values()]),
+    readTimeouts: () => read(() => kernel.timeouts),
+    listSyncDaemons: () => read(() => [...syncDaemons.values()]),
     async apply(ops) {
       kernel.calls.apply++
       const outcomes: Outcome[] = []
@@ -377,6 +440,9 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       services.clear()
       clamps.clear()
       guePorts.clear()
+      marks.clear()
+      syncDaemons.clear()
+      kernel.timeouts = { tcp: 900, tcpFin: 120, udp: 300 }
       for (const name of links.keys()) if (name !== 'eth0') links.delete(name)
       addresses.length = 0
       scope = `${scope}+`
@@ -387,14 +453,14 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     },
     describe() {
       const lines: string[] = []
-      for (const service of [...services.values()].toSorted(byKey)) {
+      for (const service of [...services.values()].toSorted(compareServices)) {
         const { scheduler, flags, persistence } = service.config
-        const name = `-${service.protocol === 'tcp' ? 't' : 'u'} ${serviceKey(service).slice(4)}`
+        const name = nameOf(service)
         const flagText = flags.length === 0 ? '' : ` -b ${flags.join(',')}`
         const persistent =
           persistence === null
             ? ''
-            : ` -p ${persistence.timeoutSeconds}/${persistence.prefixLength}`
+            : ` -p ${persistence.timeoutSeconds}/${persistence.prefixLength}${persistence.engine === null ? '' : ` --pe ${persistence.engine}`}`
         lines.push(`-A ${name} -s ${scheduler}${flagText}${persistent}`)
         for (const destination of [...service.destinations.values()].toSorted(
           (a, b) => compareIps(a.address, b.address) || a.port - b.port,
@@ -422,6 +488,9 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       }
       for (const [key, value] of sysctls) lines.push(`sysctl ${key}=${value}`)
       for (const clamp of clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
+      for (const [key, { mark }] of marks) lines.push(`mark ${key} ${mark}`)
+      for (const { role, device, syncId } of syncDaemons.values())
+        lines.push(`sync ${role} ${device} ${syncId}`)
       return lines.map((line) => `${line}\n`).join('')
     },
   }
@@ -433,9 +502,8 @@ function refuseDestination(
   ref: DestinationRef,
   to: DestinationConfig,
 ): Failure | undefined {
-  if (to.lowerThreshold > to.upperThreshold && to.upperThreshold !== 0)
-    return { code: 'ERANGE', message: 'out of range' }
-  const mixed = familyOf(service.address) !== familyOf(ref.address)
+  if (to.lowerThreshold > to.upperThreshold) return { code: 'ERANGE', message: 'out of range' }
+  const mixed = serviceFamily(service) !== familyOf(ref.address)
   if (mixed && to.forwarding.method !== 'tun') return { code: 'EINVAL', message: 'family mix' }
   if (to.forwarding.method === 'tun') {
     const { tunnel } = to.forwarding
@@ -444,6 +512,20 @@ function refuseDestination(
   return undefined
 }
 
-function byKey(a: ServiceRef, b: ServiceRef): number {
-  return compareIps(a.address, b.address) || a.port - b.port || a.protocol.localeCompare(b.protocol)
+function overlap(a: MarkState, b: MarkState): boolean {
+  return (
+    a.protocol === b.protocol &&
+    a.address === b.address &&
+    a.ports.from <= b.ports.to &&
+    b.ports.from <= a.ports.to
+  )
+}
+
+function nameOf(service: ServiceRef): string {
+  if ('firewallMark' in service) {
+    return `-f ${service.firewallMark}${service.family === 'ipv6' ? ' -6' : ''}`
+  }
+  const { protocol } = service
+  const option = protocol === 'sctp' ? '--sctp-service' : `-${protocol.charAt(0)}`
+  return `${option} ${serviceKey(service).slice(protocol.length + 1)}`
 }

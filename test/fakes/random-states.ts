@@ -4,15 +4,20 @@ import {
   destinationKey,
   guePortKey,
   ip,
+  markKey,
+  serviceConfig,
   serviceKey,
   type DeviceState,
   type Forwarding,
+  type EndpointService,
   type HostState,
+  type MarkState,
+  type ServiceConfig,
   type ServiceState,
 } from '@lvs-fleet/contract'
 import type { FakeKernel } from './fake-kernel.ts'
 import type { Seeded } from './seeded.ts'
-import { destination, hostState, service } from './states.ts'
+import { destination, hostState, markService, service } from './states.ts'
 
 const FORWARDINGS: readonly Forwarding[] = [
   { method: 'dr' },
@@ -24,7 +29,7 @@ const FORWARDINGS: readonly Forwarding[] = [
 ]
 
 export function randomState(random: Seeded, options: { readonly adopt?: boolean } = {}): HostState {
-  const services: ServiceState[] = []
+  const services: EndpointService[] = []
   for (let n = 1; n <= 4; n++) {
     if (random.chance(0.35)) continue
     const destinations = []
@@ -38,7 +43,8 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
     if (destinations.length === 0) destinations.push(destination('10.2.0.9'))
     services.push(
       service(`10.1.0.${n}`, destinations, {
-        scheduler: random.pick(['wrr', 'wlc']),
+        ...randomConfig(random),
+        protocol: random.pick(['tcp', 'tcp', 'udp', 'sctp']),
         drainSeconds: random.pick([0, 30]),
       }),
     )
@@ -51,20 +57,75 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
     devices.push({ name: 'lvsf-gre', kind: 'gre', ...ends, checksum: random.chance(0.5) })
   }
   const guePorts = [6080, 6081].filter(() => random.chance(0.4))
-  return hostState(services, {
+  const marked = [1, 2].filter(() => random.chance(0.5)).map((n) => randomMarked(random, n))
+  return hostState([...services, ...marked.map((one) => one.service)], {
     adopt: options.adopt ?? false,
     lingerSeconds: random.pick([0, 20]),
     devices,
     guePorts: guePorts.map((port) => ({ address: ip('10.1.0.11'), port })),
-    addresses: services.map((s) => ({ address: s.address, place })),
+    addresses: [
+      ...services.map((s) => ({ address: s.address, place })),
+      ...marked.map((one) => ({ address: one.address, place })),
+    ],
+    marks: marked.flatMap((one) => one.marks),
+    timeouts: random.chance(0.5) ? [{ name: 'udp', seconds: random.pick([30, 60]) }] : [],
+    syncDaemons: random.chance(0.5)
+      ? [
+          {
+            role: random.pick(['master', 'backup']),
+            place: { device: 'eth0' },
+            syncId: random.pick([1, 2]),
+            group: ip('224.0.0.81'),
+            port: 8848,
+            ttl: 1,
+            maxlen: null,
+          },
+        ]
+      : [],
     sysctls: random.chance(0.5) ? [{ key: 'net.ipv4.vs.pmtu_disc', value: '0', accept: [] }] : [],
     clamps: random.chance(0.5) ? [{ address: ip('10.1.0.1'), mss: random.pick([1400, 1440]) }] : [],
   })
 }
 
+/** A firewall-mark service with one or two ranges, which differ from state to state and overlap. */
+function randomMarked(random: Seeded, n: number) {
+  const address = ip(`10.1.1.${n}`)
+  const mark = 0x4c00_0000 + n
+  const from = random.pick([8000, 8100])
+  const marks: MarkState[] = [{ protocol: 'tcp', address, ports: { from, to: 8999 }, mark }]
+  if (random.chance(0.5)) {
+    marks.push({ protocol: 'udp', address, ports: { from: 53, to: 53 }, mark })
+  }
+  const destinations = [1, 2].map((d) =>
+    destination(`10.2.0.${d}`, { port: 0, weight: random.pick([0, 1]) }),
+  )
+  const drainSeconds = random.pick([0, 30])
+  return {
+    address,
+    marks,
+    service: markService(mark, destinations, { ...randomConfig(random), drainSeconds }),
+  }
+}
+
+function randomConfig(random: Seeded): Pick<ServiceState, 'scheduler' | 'flags' | 'persistence'> {
+  const scheduler = random.pick(['wrr', 'wlc', 'sh', 'mh'] as const)
+  return {
+    scheduler,
+    flags: scheduler === 'sh' && random.chance(0.5) ? ['fallback', 'port'] : [],
+    persistence: random.chance(0.3)
+      ? {
+          timeoutSeconds: random.pick([60, 300]),
+          prefixLength: random.pick([24, 32]),
+          engine: random.pick([null, 'sip']),
+        }
+      : null,
+  }
+}
+
 /** Objects of somebody else, on keys that no state uses. */
 export function addForeign(kernel: FakeKernel): ServiceState[] {
-  const foreign = [
+  const foreign: ServiceState[] = [
+    markService(7, [destination('10.2.0.3', { port: 0 })]),
     service('10.9.0.1', [destination('10.2.0.1')]),
     service('10.9.0.2', [destination('10.2.0.2')], { protocol: 'udp' }),
   ]
@@ -81,7 +142,7 @@ export function addForeign(kernel: FakeKernel): ServiceState[] {
 export function shapeWanted(state: HostState, foreign: readonly ServiceState[]): string[] {
   const lines: string[] = []
   for (const s of [...state.services, ...foreign]) {
-    lines.push(`${serviceKey(s)} ${s.scheduler}`)
+    lines.push(`${serviceKey(s)} ${configText(s)}`)
     for (const d of s.destinations)
       lines.push(`${serviceKey(s)} > ${destinationKey(d)} ${destinationText(d)}`)
   }
@@ -93,6 +154,9 @@ export function shapeWanted(state: HostState, foreign: readonly ServiceState[]):
     lines.push(`address ${address} ${'device' in place ? place.device : '?'}`)
   }
   for (const clamp of state.clamps) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
+  for (const mark of state.marks) lines.push(`mark ${markKey(mark)} ${mark.mark}`)
+  for (const { role, syncId } of state.syncDaemons) lines.push(`sync ${role} ${syncId}`)
+  lines.push(`udp timeout ${state.timeouts[0]?.seconds ?? 300}`)
   lines.push(`pmtu_disc ${state.sysctls.length > 0 ? '0' : '1'}`)
   return lines.toSorted()
 }
@@ -100,7 +164,7 @@ export function shapeWanted(state: HostState, foreign: readonly ServiceState[]):
 export function shapeOf(kernel: FakeKernel): string[] {
   const lines: string[] = []
   for (const [key, { config, destinations }] of kernel.services) {
-    lines.push(`${key} ${config.scheduler}`)
+    lines.push(`${key} ${configText(config)}`)
     for (const [end, d] of destinations) lines.push(`${key} > ${end} ${destinationText(d.config)}`)
   }
   for (const { name, checksum } of kernel.links.values())
@@ -111,6 +175,9 @@ export function shapeOf(kernel: FakeKernel): string[] {
     lines.push(`address ${address} ${link?.name ?? '?'}`)
   }
   for (const clamp of kernel.clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
+  for (const [key, { mark }] of kernel.marks) lines.push(`mark ${key} ${mark}`)
+  for (const { role, syncId } of kernel.syncDaemons.values()) lines.push(`sync ${role} ${syncId}`)
+  lines.push(`udp timeout ${kernel.timeouts.udp}`)
   lines.push(`pmtu_disc ${kernel.sysctls.get('net.ipv4.vs.pmtu_disc') ?? '?'}`)
   return lines.toSorted()
 }
@@ -123,4 +190,8 @@ function destinationText({
   readonly weight: number
 }): string {
   return `${describeForwarding(forwarding)} ${weight}`
+}
+
+function configText(config: ServiceConfig): string {
+  return JSON.stringify(serviceConfig(config))
 }

@@ -4,7 +4,8 @@ import {
   ip,
   type DestinationState,
   type HostPart,
-  type HostState,
+  type EndpointService,
+  type MarkService,
   type ServiceState,
 } from '@lvs-fleet/contract'
 
@@ -27,8 +28,8 @@ export function destination(
 export function service(
   address: string,
   destinations: readonly DestinationState[],
-  fields: Partial<Omit<ServiceState, 'address' | 'destinations'>> = {},
-): ServiceState {
+  fields: Partial<Omit<EndpointService, 'address' | 'destinations'>> = {},
+): EndpointService {
   return {
     name: `vs-${address}`,
     protocol: 'tcp',
@@ -43,16 +44,36 @@ export function service(
   }
 }
 
-export function hostState(
-  services: readonly ServiceState[],
+/** The same, named by a mark. */
+export function markService(
+  firewallMark: number,
+  destinations: readonly DestinationState[],
+  fields: Partial<Omit<MarkService, 'protocol' | 'firewallMark' | 'destinations'>> = {},
+): MarkService {
+  return {
+    name: `mark-${firewallMark}`,
+    protocol: 'fwmark',
+    firewallMark,
+    family: 'ipv4',
+    scheduler: 'wrr',
+    flags: [],
+    persistence: null,
+    drainSeconds: 60,
+    destinations: [...destinations],
+    ...fields,
+  }
+}
+
+export function hostState<S extends ServiceState>(
+  services: readonly S[],
   host: Partial<HostPart> = {},
-): HostState {
+): HostPart & { readonly services: readonly S[] } {
   return { ...EMPTY_HOST_PART, ...host, services: [...services] }
 }
 
 /** `count` services on 10.1.x.y, each with `width` destinations. */
-export function largeState(count: number, width: number, weight = 1): HostState {
-  const services: ServiceState[] = []
+export function largeState(count: number, width: number, weight = 1) {
+  const services: EndpointService[] = []
   for (let i = 0; i < count; i++) {
     const destinations: DestinationState[] = []
     for (let d = 0; d < width; d++) {

@@ -146,7 +146,7 @@ test('whatever hands do to what is ours is undone, and nothing else is touched',
         await applyState(host, state, 1)
         for (const { kind, pick } of edits) {
           const ours = [...host.kernel.services.values()].filter(
-            (s) => !s.address.startsWith('10.9.'),
+            (s) => !serviceKey(s).includes('/10.9.'),
           )
           const target = ours[pick % Math.max(ours.length, 1)]
           if (target === undefined) continue

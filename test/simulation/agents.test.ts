@@ -107,7 +107,14 @@ function pickDelivery({ history }: Actor, random: Seeded): Published | undefined
 }
 
 function meddle({ host }: Actor, random: Seeded): void {
-  const ours = [...host.kernel.services.values()].filter((s) => s.address.startsWith('10.1.'))
+  const { kernel } = host
+  const [mark] = kernel.marks.keys()
+  if (mark !== undefined && random.chance(0.2)) kernel.marks.delete(mark)
+  if (random.chance(0.1)) kernel.timeouts = { ...kernel.timeouts, udp: 77 }
+  if (random.chance(0.1)) kernel.syncDaemons.clear()
+  const ours = [...kernel.services].flatMap(([key, s]) =>
+    key.includes('/10.9.') || key === 'fwmark/7/ipv4' ? [] : [s],
+  )
   if (ours.length === 0) return
   const target = random.pick(ours)
   const [first] = target.destinations.values()

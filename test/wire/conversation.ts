@@ -39,7 +39,11 @@ export const ipvsOps: readonly IpvsOp[] = [
   {
     kind: 'service.create',
     service: missing,
-    to: { scheduler: 'wlc', flags: [], persistence: { timeoutSeconds: 90, prefixLength: 24 } },
+    to: {
+      scheduler: 'wlc',
+      flags: [],
+      persistence: { timeoutSeconds: 90, prefixLength: 24, engine: null },
+    },
   },
   { kind: 'service.create', service: web, to: { scheduler: 'rr', flags: [], persistence: null } },
   {

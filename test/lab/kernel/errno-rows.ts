@@ -5,10 +5,12 @@ import {
   type Op,
   type ServiceConfig,
   type ServiceRef,
+  type SyncDaemonState,
+  type EndpointRef,
 } from '@lvs-fleet/contract'
 
-export const web: ServiceRef = { protocol: 'tcp', address: ip('10.2.0.100'), port: 80 }
-export const dns: ServiceRef = { protocol: 'udp', address: ip('fd02::100'), port: 53 }
+export const web: EndpointRef = { protocol: 'tcp', address: ip('10.2.0.100'), port: 80 }
+export const dns: EndpointRef = { protocol: 'udp', address: ip('fd02::100'), port: 53 }
 export const plainService: ServiceConfig = { scheduler: 'rr', flags: [], persistence: null }
 export const plainDestination: DestinationConfig = {
   forwarding: { method: 'dr' },
@@ -29,7 +31,7 @@ export function errnoRows(): readonly {
   const create = (
     destination: { address: typeof rip.address; port: number },
     config: Partial<DestinationConfig> = {},
-    service = web,
+    service: ServiceRef = web,
   ): Op => {
     return {
       kind: 'destination.create',
@@ -37,6 +39,16 @@ export function errnoRows(): readonly {
       destination,
       to: { ...plainDestination, ...config },
     }
+  }
+  const mark = { protocol: 'fwmark', firewallMark: 7, family: 'ipv4' } as const
+  const sync: SyncDaemonState = {
+    role: 'master',
+    place: { holding: ip('10.2.0.10') },
+    syncId: 7,
+    group: ip('224.0.0.81'),
+    port: 8848,
+    ttl: 1,
+    maxlen: null,
   }
   const tun = { method: 'tun', tunnel: { type: 'ipip' } } as const
   const gre = { method: 'tun', tunnel: { type: 'gre', checksum: true } } as const
@@ -92,6 +104,72 @@ export function errnoRows(): readonly {
       op: update(rip, { lowerThreshold: 2, upperThreshold: 1 }),
       want: 'ERANGE',
     },
+    {
+      name: 'a lower threshold without an upper one',
+      op: update(rip, { lowerThreshold: 1 }),
+      want: 'ERANGE',
+    },
+    {
+      name: 'a port of 0 at an address',
+      op: { kind: 'service.create', service: { ...web, port: 0 }, to },
+      want: 'ok',
+    },
+    { name: 'a mark', op: { kind: 'service.create', service: mark, to }, want: 'ok' },
+    { name: 'a mark again', op: { kind: 'service.create', service: mark, to }, want: 'EEXIST' },
+    {
+      name: 'the same mark of the other family',
+      op: { kind: 'service.create', service: { ...mark, family: 'ipv6' }, to },
+      want: 'ok',
+    },
+    { name: 'a mark and no port', op: create({ ...rip, port: 0 }, {}, mark), want: 'ok' },
+    {
+      name: 'a missing mark',
+      op: { kind: 'service.remove', service: { ...mark, firewallMark: 8 } },
+      want: 'ESRCH',
+    },
+    {
+      name: 'an engine for TCP',
+      op: {
+        kind: 'service.update',
+        service: web,
+        from: to,
+        to: { ...to, persistence: { timeoutSeconds: 60, prefixLength: 32, engine: 'sip' } },
+      },
+      want: 'ok',
+    },
+    {
+      name: 'a daemon, none of mixed family',
+      op: { kind: 'sync.start', daemon: sync },
+      want: 'ok',
+    },
+    { name: 'a second one', op: { kind: 'sync.start', daemon: sync }, want: 'EEXIST' },
+    {
+      name: 'mixed family beside it',
+      op: create(at('fd02::12'), { forwarding: tun }),
+      want: 'EINVAL',
+    },
+    { name: 'its end', op: { kind: 'sync.stop', daemon: sync }, want: 'ok' },
+    { name: 'and again', op: { kind: 'sync.stop', daemon: sync }, want: 'ESRCH' },
+    {
+      name: 'a daemon on no interface',
+      op: { kind: 'sync.start', daemon: { ...sync, place: { device: 'none0' } } },
+      want: 'ENODEV',
+    },
+    {
+      name: 'a daemon at an address that nobody holds',
+      op: { kind: 'sync.start', daemon: { ...sync, place: { holding: ip('10.99.0.1') } } },
+      want: 'ENODEV',
+    },
+    {
+      name: 'a group that is none',
+      op: { kind: 'sync.start', daemon: { ...sync, group: ip('10.2.0.11') } },
+      want: 'EINVAL',
+    },
+    {
+      name: 'a timeout beyond the limit',
+      op: { kind: 'timeout.set', name: 'tcp', from: null, to: 2 ** 31 },
+      want: 'EINVAL',
+    },
     { name: 'another method in place', op: update(rip, { forwarding: tun }), want: 'ok' },
     {
       name: 'another tunnel type in place',
@@ -120,6 +198,7 @@ export function errnoRows(): readonly {
       op: create(at('fd02::13'), { forwarding: gue(6080) }),
       want: 'ok',
     },
+    { name: 'a daemon beside it', op: { kind: 'sync.start', daemon: sync }, want: 'EINVAL' },
     { name: 'local', op: create(at('10.2.0.10'), { forwarding: { method: 'local' } }), want: 'ok' },
     {
       name: 'del',

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import {
   ip,
+  serviceKey,
   type AddressState,
   type DestinationConfig,
   type Op,
@@ -58,7 +59,12 @@ export function ipvsCases(lab: () => Lab): void {
     const [missing, empty] = await kernel.listDestinations([{ ...web, port: 9 }, dns])
     assert.deepEqual([missing, empty], [null, []])
     await lab().sh('dir-b', 'ipvsadm -A -f 7 -s rr; ipvsadm -A --sctp-service 10.2.0.100:9 -s rr')
-    assert.equal((await kernel.listServices()).unnamedCount, 2)
+    const { services, unnamedCount } = await kernel.listServices()
+    const keys = services.map(serviceKey)
+    assert.deepEqual(
+      [unnamedCount, keys.includes('fwmark/7/ipv4'), keys.includes('sctp/10.2.0.100:9')],
+      [0, true, true],
+    )
     await lab().sh('dir-b', 'ipvsadm -C')
   })
 

@@ -7,8 +7,10 @@ import { startLab, type Lab } from '../lab.ts'
 import { hostCases } from './host-cases.ts'
 import { ipvsCases } from './ipvs-cases.ts'
 import { bundleKernelGuest } from './kernel-guest.ts'
+import { markCases } from './mark-cases.ts'
 import { networkCases } from './network-cases.ts'
 import { tunnelCases } from './tunnel-cases.ts'
+import { settingsCases } from './settings-cases.ts'
 
 describe('kernel port', { timeout: 300_000 }, () => {
   let started: Lab | undefined
@@ -27,4 +29,6 @@ describe('kernel port', { timeout: 300_000 }, () => {
   networkCases(lab)
   tunnelCases(lab)
   hostCases(lab)
+  settingsCases(lab)
+  markCases(lab)
 })

@@ -1,15 +1,19 @@
 /** Generated IPVS tables: as states, as ops, and as the lines that `ipvsadm -Sn` prints for them. */
 import {
+  FAMILIES,
   familyOf,
   GUE_CHECKSUMS,
-  hostPrefixLength,
   ip,
+  PERSISTENCE_ENGINES,
+  PROTOCOLS,
   SCHEDULERS,
+  serviceFamily,
+  serviceKey,
   SERVICE_FLAGS,
   type DestinationConfig,
   type DestinationRef,
+  type Family,
   type Forwarding,
-  type Ip,
   type Op,
   type ServiceConfig,
   type ServiceFlag,
@@ -34,13 +38,14 @@ const v6 = (net: number) =>
   fc.integer({ min: 1, max: 0xffff }).map((n) => ip(`fd0${net}::${n.toString(16)}`))
 const port = fc.integer({ min: 1, max: 65_535 })
 
-function serviceConfig(vip: Ip): fc.Arbitrary<ServiceConfig> {
-  const prefixLength = fc.integer({ min: 1, max: hostPrefixLength(vip) })
+function serviceConfig(family: Family): fc.Arbitrary<ServiceConfig> {
+  const prefixLength = fc.integer({ min: 1, max: family === 'ipv4' ? 32 : 128 })
+  const engine = fc.constantFrom(null, ...PERSISTENCE_ENGINES)
   return fc.record({
     scheduler: fc.constantFrom(...DEBIAN_SCHEDULERS),
     flags: fc.subarray([...SERVICE_FLAGS]),
     persistence: fc.option(
-      fc.record({ timeoutSeconds: fc.integer({ min: 1, max: 86_400 }), prefixLength }),
+      fc.record({ timeoutSeconds: fc.integer({ min: 1, max: 86_400 }), prefixLength, engine }),
     ),
   })
 }
@@ -71,10 +76,12 @@ function destinationConfig(sameFamily: boolean): fc.Arbitrary<DestinationConfig>
     }))
 }
 
-function destinations(vip: Ip): fc.Arbitrary<readonly Destination[]> {
-  const ref = fc.record({ address: fc.oneof(v4(2), v6(2)), port })
+function destinations(service: ServiceRef): fc.Arbitrary<readonly Destination[]> {
+  // Without a port of its own a destination of a firewall mark keeps the client's.
+  const ends = 'firewallMark' in service ? fc.oneof(fc.constant(0), port) : port
+  const ref = fc.record({ address: fc.oneof(v4(2), v6(2)), port: ends })
   const destination = ref.chain((key) =>
-    destinationConfig(familyOf(key.address) === familyOf(vip)).map((config) => ({
+    destinationConfig(familyOf(key.address) === serviceFamily(service)).map((config) => ({
       ref: key,
       config,
     })),
@@ -84,20 +91,25 @@ function destinations(vip: Ip): fc.Arbitrary<readonly Destination[]> {
 }
 
 export function tableOf(serviceCount: number): fc.Arbitrary<readonly Service[]> {
-  const ref = fc.record({
-    protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+  const endpoints = fc.record({
+    protocol: fc.constantFrom(...PROTOCOLS),
     address: fc.oneof(v4(1), v6(1)),
     port,
   })
+  const marks = fc.record({
+    protocol: fc.constant('fwmark' as const),
+    firewallMark: fc.integer({ min: 1, max: 0xffff_ffff }),
+    family: fc.constantFrom(...FAMILIES),
+  })
+  const ref: fc.Arbitrary<ServiceRef> = fc.oneof({ weight: 3, arbitrary: endpoints }, marks)
   const service = ref.chain((key) =>
     fc.record({
       ref: fc.constant(key),
-      config: serviceConfig(key.address),
-      destinations: destinations(key.address),
+      config: serviceConfig(serviceFamily(key)),
+      destinations: destinations(key),
     }),
   )
-  const selector = ({ ref: { protocol, address, port: number } }: Service) =>
-    `${protocol} ${address} ${number}`
+  const selector = (service: Service) => serviceKey(service.ref)
   const sizes = { minLength: serviceCount, maxLength: serviceCount }
   return fc.uniqueArray(service, { ...sizes, selector, size: 'max' })
 }
@@ -109,13 +121,13 @@ export function editsOf(table: readonly Service[]): fc.Arbitrary<readonly Servic
 
 function editOf(service: Service): fc.Arbitrary<Service> {
   const edited = service.destinations.map(({ ref }) =>
-    destinationConfig(familyOf(ref.address) === familyOf(service.ref.address)).map((config) => ({
+    destinationConfig(familyOf(ref.address) === serviceFamily(service.ref)).map((config) => ({
       ref,
       config,
     })),
   )
   return fc
-    .tuple(serviceConfig(service.ref.address), fc.tuple(...edited))
+    .tuple(serviceConfig(serviceFamily(service.ref)), fc.tuple(...edited))
     .map(([config, list]) => ({ ref: service.ref, config, destinations: list }))
 }
 
@@ -164,8 +176,11 @@ function serviceLine({ ref, config }: Service): string {
   if (persistence !== null) {
     words.push(`-p ${persistence.timeoutSeconds}`)
     const { prefixLength } = persistence
-    if (prefixLength < hostPrefixLength(ref.address))
-      words.push(`-M ${mask(ref.address, prefixLength)}`)
+    const family = serviceFamily(ref)
+    if (prefixLength < (family === 'ipv4' ? 32 : 128)) {
+      words.push(`-M ${mask(family, prefixLength)}`)
+    }
+    if (persistence.engine !== null) words.push(`--pe ${persistence.engine}`)
   }
   if (flags.includes('one-packet')) words.push('-o')
   const bits = flags.filter((flag) => flag !== 'one-packet')
@@ -194,17 +209,21 @@ function tunnelWords(tunnel: Tunnel): string {
   const checksum = tunnel.checksum === 'none' ? 'nocsum' : tunnel.checksum
   return ` --tun-type gue --tun-port ${tunnel.port} --tun-${checksum}`
 }
+const PROTOCOL_WORDS = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const
 
 function name(ref: ServiceRef): string {
-  return `-${ref.protocol === 'tcp' ? 't' : 'u'} ${endpoint(ref)}`
+  // ipvsadm 1.31 prints marks as signed numbers.
+  if ('firewallMark' in ref)
+    return `-f ${ref.firewallMark | 0}${ref.family === 'ipv6' ? ' -6' : ''}`
+  return `${PROTOCOL_WORDS[ref.protocol]} ${endpoint(ref)}`
 }
 
 function endpoint({ address, port: number }: DestinationRef): string {
   return familyOf(address) === 'ipv6' ? `[${address}]:${number}` : `${address}:${number}`
 }
 
-function mask(address: Ip, prefixLength: number): string {
-  if (familyOf(address) === 'ipv6') return `${prefixLength}`
+function mask(family: Family, prefixLength: number): string {
+  if (family === 'ipv6') return `${prefixLength}`
   const bits = (0xffff_ffff << (32 - prefixLength)) >>> 0
   return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.')
 }

@@ -105,7 +105,7 @@ function forgive(outcome: Outcome): Outcome {
 }
 
 function isRemoval(op: Op): boolean {
-  return op.kind.endsWith('.remove')
+  return op.kind.endsWith('.remove') || op.kind === 'sync.stop'
 }
 
 function isServiceEdit(op: Op): boolean {

@@ -38,7 +38,7 @@ test('runs keep the order: IPVS together, network by kind', () => {
       'network 1',
       'gue-port 1',
       'sysctl 1',
-      'clamp 2',
+      'table 2',
       'ipvs 3',
       'network 1',
     ],

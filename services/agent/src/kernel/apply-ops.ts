@@ -5,9 +5,10 @@
 import { assertNever, type Op } from '@lvs-fleet/contract'
 import type { GuePortOp } from './fou/gue-kernel.ts'
 import type { IpvsOp } from './ipvs/encode.ts'
+import type { SettingsOp } from './ipvs/settings.ts'
 import { KernelError, type Outcome } from './kernel.ts'
 import type { NetlinkFailure } from './netlink/message.ts'
-import type { ClampOp } from './nft/clamps.ts'
+import type { TableOp } from './nft/tables.ts'
 import type { NetworkOp } from './rtnl/rtnl-kernel.ts'
 import type { SysctlOp } from './sysctl.ts'
 
@@ -16,7 +17,8 @@ export type Run =
   | { readonly kind: 'network'; readonly ops: readonly NetworkOp[] }
   | { readonly kind: 'gue-port'; readonly ops: readonly GuePortOp[] }
   | { readonly kind: 'sysctl'; readonly ops: readonly SysctlOp[] }
-  | { readonly kind: 'clamp'; readonly ops: readonly ClampOp[] }
+  | { readonly kind: 'table'; readonly ops: readonly TableOp[] }
+  | { readonly kind: 'settings'; readonly ops: readonly SettingsOp[] }
 
 export type CarryOut = (run: Run) => Promise<readonly (NetlinkFailure | undefined)[]>
 
@@ -62,6 +64,8 @@ export function cutIntoRuns(ops: readonly Op[]): readonly Run[] {
 function runName(op: Op): string {
   const [object = ''] = op.kind.split('.', 1)
   if (object === 'service' || object === 'destination') return 'ipvs'
+  if (object === 'clamp' || object === 'mark') return 'table'
+  if (object === 'timeout' || object === 'sync') return 'settings'
   return object === 'device' || object === 'address' ? op.kind : object
 }
 
@@ -87,7 +91,13 @@ function toRun(first: Op, ops: readonly Op[]): Run {
       return { kind: 'sysctl', ops: only<SysctlOp>(ops) }
     case 'clamp.set':
     case 'clamp.remove':
-      return { kind: 'clamp', ops: only<ClampOp>(ops) }
+    case 'mark.set':
+    case 'mark.remove':
+      return { kind: 'table', ops: only<TableOp>(ops) }
+    case 'timeout.set':
+    case 'sync.start':
+    case 'sync.stop':
+      return { kind: 'settings', ops: only<SettingsOp>(ops) }
     default:
       return assertNever(first)
   }

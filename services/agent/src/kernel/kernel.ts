@@ -9,9 +9,12 @@ import type {
   DestinationRef,
   Family,
   Ip,
+  MarkState,
   Op,
   ServiceConfig,
   ServiceRef,
+  SyncDaemonState,
+  TimeoutState,
 } from '@lvs-fleet/contract'
 
 /** `exact` is false where the kernel holds settings that the vocabulary cannot say (other flags, engines, tunnels). */
@@ -39,8 +42,16 @@ export type ObservedService = ServiceRef &
 
 export type ObservedServices = {
   readonly services: readonly ObservedService[]
-  /** Services that the vocabulary cannot name (firewall marks, SCTP): always foreign, counted only. */
+  /** Services that the vocabulary cannot name (other protocols): always foreign, counted only. */
   readonly unnamedCount: number
+}
+
+/** Idle seconds of connections in this network namespace. */
+export type ObservedTimeouts = Readonly<Record<TimeoutState['name'], number>>
+
+export type ObservedSyncDaemon = Omit<SyncDaemonState, 'place' | 'maxlen'> & {
+  readonly device: string
+  readonly maxlen: number
 }
 
 export type ObservedLink = {
@@ -112,6 +123,10 @@ export type Kernel = {
   observeGuePorts(): Promise<readonly ObservedGuePort[]>
   /** Clamps in the agent's own nftables tables; empty when there are none. */
   observeClamps(): Promise<readonly ClampState[]>
+  /** Marks in the same tables. */
+  observeMarks(): Promise<readonly MarkState[]>
+  readTimeouts(): Promise<ObservedTimeouts>
+  listSyncDaemons(): Promise<readonly ObservedSyncDaemon[]>
   /** Carries out ops in order, batched; goes on after a failure; one outcome per op, same order. */
   apply(ops: readonly Op[]): Promise<Outcome[]>
   /** Calls back (coalesced) when links or addresses change behind our back; returns the unsubscribe function. */

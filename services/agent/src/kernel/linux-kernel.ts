@@ -1,5 +1,5 @@
 /**
- * The kernel port on a real Linux: composes IPVS, links and addresses, GUE ports, sysctls and clamps. The sockets
+ * The kernel port on a real Linux: composes IPVS, links and addresses, GUE ports, sysctls and nftables. The sockets
  * belong to the network namespace in which the process was started.
  */
 import { readFile, stat } from 'node:fs/promises'
@@ -8,11 +8,13 @@ import { assertNever } from '@lvs-fleet/contract'
 import type { Applied } from './applied.ts'
 import { applyOps, type Run } from './apply-ops.ts'
 import { GueKernel } from './fou/gue-kernel.ts'
+import { holdersOf } from './holder.ts'
 import { IpvsKernel } from './ipvs/ipvs-kernel.ts'
+import type { SettingsOp } from './ipvs/settings.ts'
 import { KernelError, type Kernel } from './kernel.ts'
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './netlink/constants.ts'
 import { NetlinkSocket } from './netlink/socket.ts'
-import { Clamps } from './nft/clamps.ts'
+import { Tables } from './nft/tables.ts'
 import { NetworkMonitor } from './rtnl/network-monitor.ts'
 import { RtnlKernel } from './rtnl/rtnl-kernel.ts'
 import { Sysctls } from './sysctl.ts'
@@ -35,7 +37,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const network = new RtnlKernel(route)
   const gue = new GueKernel(generic)
   const sysctls = new Sysctls()
-  const clamps = new Clamps()
+  const tables = new Tables()
   let writes = 0
 
   function applyRun(run: Run): Promise<Applied> {
@@ -48,11 +50,28 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
         return gue.apply(run.ops)
       case 'sysctl':
         return sysctls.apply(run.ops)
-      case 'clamp':
-        return clamps.apply(run.ops)
+      case 'table':
+        return tables.apply(run.ops)
+      case 'settings':
+        return applySettings(run.ops)
       default:
         return assertNever(run)
     }
+  }
+
+  async function applySettings(ops: readonly SettingsOp[]): Promise<Applied> {
+    const starts = ops.some((op) => op.kind === 'sync.start')
+    const { links, addresses } = starts
+      ? await network.observeNetwork()
+      : { links: [], addresses: [] }
+    const holders = holdersOf(addresses)
+    const devices = ops.map((op) => {
+      if (op.kind !== 'sync.start') return undefined
+      const { place } = op.daemon
+      if ('device' in place) return place.device
+      return links.find(({ index }) => index === holders.get(place.holding))?.name
+    })
+    return ipvs.applySettings(ops, devices)
   }
 
   return {
@@ -61,7 +80,10 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     observeNetwork: () => network.observeNetwork(),
     readSysctls: (keys) => sysctls.read(keys),
     observeGuePorts: () => gue.observe(),
-    observeClamps: () => clamps.observe(),
+    observeClamps: async () => (await tables.observe()).clamps,
+    observeMarks: async () => (await tables.observe()).marks,
+    readTimeouts: () => ipvs.readTimeouts(),
+    listSyncDaemons: () => ipvs.listSyncDaemons(),
     apply: (ops) =>
       applyOps(ops, async (run) => {
         const { failures, writeCount } = await applyRun(run)

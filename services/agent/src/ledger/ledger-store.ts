@@ -9,6 +9,10 @@ import {
   deviceStateSchema,
   guePortKey,
   guePortStateSchema,
+  markKey,
+  markStateSchema,
+  syncDaemonStateSchema,
+  TIMEOUTS,
 } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
@@ -29,6 +33,11 @@ const ledgerFileSchema = z.object({
   addresses: z.array(z.tuple([z.string(), addressStateSchema])),
   sysctls: z.array(z.object({ key: z.string(), previous: z.string(), value: z.string() })),
   clamps: z.array(clampStateSchema),
+  marks: z.array(markStateSchema).default([]),
+  timeouts: z
+    .array(z.object({ name: z.enum(TIMEOUTS), previous: z.int(), value: z.int() }))
+    .default([]),
+  syncDaemons: z.array(syncDaemonStateSchema).default([]),
   lingers: z.array(z.tuple([z.string(), deadlineSchema])),
 })
 type LedgerFile = z.infer<typeof ledgerFileSchema>
@@ -93,6 +102,9 @@ function fromFile(file: LedgerFile): Ledger {
     addresses: new Map(file.addresses),
     sysctls: new Map(file.sysctls.map((sysctl) => [sysctl.key, sysctl])),
     clamps: new Map(file.clamps.map((clamp) => [clamp.address, clamp])),
+    marks: new Map(file.marks.map((mark) => [markKey(mark), mark])),
+    timeouts: new Map(file.timeouts.map((timeout) => [timeout.name, timeout])),
+    syncDaemons: new Map(file.syncDaemons.map((daemon) => [daemon.role, daemon])),
     lingers: new Map(file.lingers),
   }
 }
@@ -109,6 +121,9 @@ function toFile(ledger: Ledger, sequence: number): LedgerFile {
     addresses: [...ledger.addresses],
     sysctls: [...ledger.sysctls.values()],
     clamps: [...ledger.clamps.values()],
+    marks: [...ledger.marks.values()],
+    timeouts: [...ledger.timeouts.values()],
+    syncDaemons: [...ledger.syncDaemons.values()],
     lingers: [...ledger.lingers],
   }
 }

@@ -3,13 +3,28 @@
  * Deadlines are on the clock that starts with the host (Clock.monotonicMs): a ledger is void after a
  * reboot anyway, because the kernel objects are gone, and a jumping wall clock must not end a drain.
  */
-import type { AddressState, ClampState, DeviceState, GuePortState } from '@lvs-fleet/contract'
+import type {
+  AddressState,
+  ClampState,
+  DeviceState,
+  GuePortState,
+  MarkState,
+  SyncDaemonState,
+  TimeoutState,
+} from '@lvs-fleet/contract'
 
 export type OwnedSysctl = {
   readonly key: string
   /** What it was before us; restored when we go, unless somebody set it since. */
   readonly previous: string
   readonly value: string
+}
+
+export type OwnedTimeout = {
+  readonly name: TimeoutState['name']
+  /** Seconds before us. */
+  readonly previous: number
+  readonly value: number
 }
 
 export type Ledger = {
@@ -26,6 +41,10 @@ export type Ledger = {
   readonly addresses: Map<string, AddressState>
   readonly sysctls: Map<string, OwnedSysctl>
   readonly clamps: Map<string, ClampState>
+  readonly marks: Map<string, MarkState>
+  readonly timeouts: Map<string, OwnedTimeout>
+  /** By role: a namespace has at most one of each. */
+  readonly syncDaemons: Map<string, SyncDaemonState>
   /** Object key of a network object that left the state → when it may go. */
   readonly lingers: Map<string, number>
 }
@@ -41,6 +60,9 @@ export function emptyLedger(scope: string): Ledger {
     addresses: new Map(),
     sysctls: new Map(),
     clamps: new Map(),
+    marks: new Map(),
+    timeouts: new Map(),
+    syncDaemons: new Map(),
     lingers: new Map(),
   }
 }
@@ -52,6 +74,9 @@ export function ledgerIsEmpty(ledger: Ledger): boolean {
     ledger.guePorts.size === 0 &&
     ledger.addresses.size === 0 &&
     ledger.sysctls.size === 0 &&
-    ledger.clamps.size === 0
+    ledger.clamps.size === 0 &&
+    ledger.marks.size === 0 &&
+    ledger.timeouts.size === 0 &&
+    ledger.syncDaemons.size === 0
   )
 }

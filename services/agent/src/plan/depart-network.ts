@@ -143,7 +143,11 @@ function carriesOurAddress(
 }
 
 /** Starts or looks up the linger of an object that left the state; true when its time is over. */
-function mayGo(key: string, { ledger, nowMs }: NetworkContext, draft: NetworkDraft): boolean {
+export function mayGo(
+  key: string,
+  { ledger, nowMs }: NetworkContext,
+  draft: NetworkDraft,
+): boolean {
   const deadline = ledger.lingers.get(key) ?? nowMs + ledger.lingerSeconds * 1_000
   draft.lingers.set(key, deadline)
   return deadline <= nowMs

@@ -5,28 +5,38 @@
 import {
   addressKey,
   guePortKey,
+  markKey,
+  type AddressPlace,
   type AddressState,
   type ClampState,
   type DeviceState,
   type FailedOp,
   type GuePortState,
   type Ip,
+  type MarkState,
   type Op,
+  type SyncDaemonState,
 } from '@lvs-fleet/contract'
 import type {
   ObservedAddress,
   ObservedGuePort,
   ObservedLink,
   ObservedNetwork,
+  ObservedSyncDaemon,
+  ObservedTimeouts,
 } from '../kernel/kernel.ts'
 import { holdersOf } from '../kernel/holder.ts'
-import type { Ledger, OwnedSysctl } from '../ledger/ledger.ts'
+import type { Ledger, OwnedSysctl, OwnedTimeout } from '../ledger/ledger.ts'
 
 export type ObservedHost = {
   readonly network: ObservedNetwork
   readonly guePorts: readonly ObservedGuePort[]
   readonly sysctls: ReadonlyMap<string, string | undefined>
   readonly clamps: readonly ClampState[]
+  readonly marks: readonly MarkState[]
+  /** Undefined where no timeout is wanted or ours. */
+  readonly timeouts: ObservedTimeouts | undefined
+  readonly syncDaemons: readonly ObservedSyncDaemon[]
 }
 
 export type NetworkContext = {
@@ -34,6 +44,8 @@ export type NetworkContext = {
   readonly nowMs: number
   /** True while a virtual service of ours, wanted or draining, is on this address. */
   usesAddress(address: Ip): boolean
+  /** True while the state has something on this address. */
+  wantsAddress(address: Ip): boolean
   /** True while a virtual service of ours that left the state still drains on this address. */
   drainsAddress(address: Ip): boolean
 }
@@ -45,9 +57,14 @@ export type Claim =
   | { readonly kind: 'address'; readonly address: AddressState }
   | { readonly kind: 'sysctl'; readonly sysctl: OwnedSysctl }
   | { readonly kind: 'clamp'; readonly clamp: ClampState }
+  | { readonly kind: 'mark'; readonly mark: MarkState }
+  | { readonly kind: 'timeout'; readonly timeout: OwnedTimeout }
+  | { readonly kind: 'sync'; readonly daemon: SyncDaemonState }
 
 export type NetworkPlan = {
   readonly adds: readonly Op[]
+  /** Which service takes a packet: when the services of the state can answer, before those that they replace stop. */
+  readonly marks: readonly Op[]
   readonly removals: readonly Op[]
   readonly claims: readonly Claim[]
   /** Object keys that are ours in the ledger and in the kernel no more, nor wanted. */
@@ -59,6 +76,7 @@ export type NetworkPlan = {
 
 export type NetworkDraft = {
   adds: Op[]
+  marks: Op[]
   removals: Op[]
   claims: Claim[]
   gone: string[]
@@ -74,6 +92,9 @@ export const objectKey = {
   address: (address: AddressState): string => `address ${addressKey(address)}`,
   sysctl: (key: string): string => `sysctl ${key}`,
   clamp: (address: Ip): string => `clamp ${address}`,
+  mark: (mark: MarkState): string => `mark ${markKey(mark)}`,
+  timeout: (name: string): string => `timeout ${name}`,
+  sync: (role: string): string => `sync ${role}`,
 }
 
 /** The address on the interface it is meant for, with whatever prefix length. */
@@ -81,14 +102,14 @@ export function findAddress(
   address: AddressState,
   network: ObservedNetwork,
 ): ObservedAddress | undefined {
-  const link = placeOf(address, network)
+  const link = placeOf(address.place, network)
   if (link === undefined) return undefined
   return network.addresses.find(
     (candidate) => candidate.address === address.address && candidate.linkIndex === link,
   )
 }
 
-function placeOf({ place }: AddressState, network: ObservedNetwork): number | undefined {
+function placeOf(place: AddressPlace, network: ObservedNetwork): number | undefined {
   if ('device' in place) return network.links.find((link) => link.name === place.device)?.index
   return holdersOf(network.addresses).get(place.holding)
 }
@@ -100,6 +121,24 @@ export function findGuePort(
 ): ObservedGuePort | undefined {
   return observed.guePorts.find(
     (candidate) => candidate.address === address && candidate.port === port,
+  )
+}
+
+/** Whether a daemon of the kernel is the one that is meant; nothing of it can be edited. */
+export function isSameDaemon(
+  daemon: SyncDaemonState,
+  standing: ObservedSyncDaemon,
+  network: ObservedNetwork,
+): boolean {
+  const index = placeOf(daemon.place, network)
+  const device = network.links.find((link) => link.index === index)?.name
+  return (
+    device === standing.device &&
+    daemon.syncId === standing.syncId &&
+    daemon.group === standing.group &&
+    daemon.port === standing.port &&
+    daemon.ttl === standing.ttl &&
+    (daemon.maxlen === null || daemon.maxlen === standing.maxlen)
   )
 }
 

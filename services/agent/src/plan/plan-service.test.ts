@@ -1,14 +1,24 @@
 /** Rows: what is wanted, what stands, what is ours → the ops as text. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { describeOp, ip, type DestinationState, type ServiceState } from '@lvs-fleet/contract'
+import {
+  describeOp,
+  ip,
+  type DestinationState,
+  type EndpointRef,
+  type EndpointService,
+  type ServiceState,
+} from '@lvs-fleet/contract'
 import type { ObservedDestination } from '../kernel/kernel.ts'
 import { planService, type ServiceContext, type StandingService } from './plan-service.ts'
 
 const STATS = { connections: 0n, inPackets: 0n, outPackets: 0n, inBytes: 0n, outBytes: 0n }
 const NOW = 1_000_000
 
-function wanted(weights: Record<string, number>, fields: Partial<ServiceState> = {}): ServiceState {
+function wanted(
+  weights: Record<string, number>,
+  fields: Partial<EndpointService> = {},
+): ServiceState {
   const destinations = Object.entries(weights).map(([address, weight]): DestinationState => ({
     realServer: address,
     address: ip(address),
@@ -36,7 +46,7 @@ type Standing = { weight: number; active?: number; inactive?: number; exact?: bo
 
 function standing(
   destinations: Record<string, Standing>,
-  fields: Partial<StandingService> = {},
+  fields: Partial<Extract<StandingService, EndpointRef>> = {},
 ): StandingService {
   return {
     protocol: 'tcp',

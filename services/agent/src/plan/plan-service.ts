@@ -11,8 +11,10 @@ import {
   diffService,
   serviceConfig,
   serviceKey,
+  serviceRef,
   type FailedOp,
   type Op,
+  type ServiceRef,
   type ServiceState,
 } from '@lvs-fleet/contract'
 import type { ObservedDestination, ObservedService } from '../kernel/kernel.ts'
@@ -80,7 +82,7 @@ function planStanding(
 /** The service left the state: drain all it has, and remove it with the last. */
 function planDeparture(observed: StandingService, context: ServiceContext): ServicePlan {
   const { removals, drains } = planDrains(observed, observed.destinations, context)
-  if (drains.size === 0) removals.push({ kind: 'service.remove', service: refOf(observed) })
+  if (drains.size === 0) removals.push({ kind: 'service.remove', service: serviceRef(observed) })
   return { edits: [], removals, drains, owned: true, conflict: null }
 }
 
@@ -97,11 +99,11 @@ function planDrains(
   for (const destination of leaving) {
     const key = destinationKey(destination)
     const deadline = context.drains.get(key) ?? context.nowMs + context.drainSeconds * 1_000
-    const quiet = destination.weight === 0 && isIdle(service.protocol, destination)
+    const quiet = destination.weight === 0 && isIdle(service, destination)
     if (quiet || deadline <= context.nowMs) {
       removals.push({
         kind: 'destination.remove',
-        service: refOf(service),
+        service: serviceRef(service),
         destination: endOf(destination),
       })
       continue
@@ -112,7 +114,7 @@ function planDrains(
       const to = { ...from, weight: 0 }
       quiesces.push({
         kind: 'destination.update',
-        service: refOf(service),
+        service: serviceRef(service),
         destination: endOf(destination),
         from,
         to,
@@ -122,10 +124,11 @@ function planDrains(
   return { removals: [...quiesces, ...removals], drains }
 }
 
-/** UDP has no active count: idle only when the kernel has forgotten its clients too. */
-function isIdle(protocol: ServiceState['protocol'], destination: ObservedDestination): boolean {
+/** UDP has no active count, and a mark may carry it: idle only when the kernel has forgotten the clients too. */
+function isIdle(service: ServiceRef, destination: ObservedDestination): boolean {
   if (destination.activeConnections > 0) return false
-  return protocol === 'tcp' || destination.inactiveConnections === 0
+  const mayBeUdp = 'firewallMark' in service || service.protocol === 'udp'
+  return !mayBeUdp || destination.inactiveConnections === 0
 }
 
 /**
@@ -163,13 +166,6 @@ export function conflictMessage(object: string): string {
 
 function nothingElse(plan: Partial<ServicePlan>): ServicePlan {
   return { edits: [], removals: [], drains: NO_DRAINS, owned: false, conflict: null, ...plan }
-}
-
-/** Only the key, so that ops of one service do not drag its whole state into logs and outcomes. */
-function refOf(
-  service: Pick<ServiceState, 'protocol' | 'address' | 'port'>,
-): Pick<ServiceState, 'protocol' | 'address' | 'port'> {
-  return { protocol: service.protocol, address: service.address, port: service.port }
 }
 
 function endOf(destination: ObservedDestination): Pick<ObservedDestination, 'address' | 'port'> {

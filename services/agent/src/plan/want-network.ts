@@ -177,6 +177,6 @@ function wantClamp(
   if (owned?.mss !== clamp.mss) draft.claims.push({ kind: 'clamp', clamp })
 }
 
-function conflict(op: Op, object: string): FailedOp {
+export function conflict(op: Op, object: string): FailedOp {
   return { op: describeOp(op), code: 'conflict', message: conflictMessage(object) }
 }

@@ -1,9 +1,19 @@
-/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps. One group. */
-import { addressKey, guePortKey, type FailedOp, type HostPart, type Op } from '@lvs-fleet/contract'
+/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps, marks, IPVS settings. One group. */
+import {
+  addressKey,
+  familyOf,
+  guePortKey,
+  markKey,
+  type FailedOp,
+  type HostPart,
+  type Ip,
+  type Op,
+} from '@lvs-fleet/contract'
 import { sendForgiving } from '../apply/apply.ts'
 import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { objectKey, type Claim, type NetworkPlan, type ObservedHost } from '../plan/network-plan.ts'
+import { gainsPackets } from '../plan/mark-turn.ts'
 import { planNetwork } from '../plan/plan-network.ts'
 import { failedOpsOf } from './troubles.ts'
 import { noRound, saveLedger, type Cause, type RoundResult, type World } from './world.ts'
@@ -21,21 +31,28 @@ export async function planNetworkRound(world: World): Promise<NetworkRound | und
     ...inForce.host.sysctls.map((sysctl) => sysctl.key),
     ...book.ledger.sysctls.keys(),
   ])
-  const guePortsMatter = inForce.host.guePorts.length > 0 || book.ledger.guePorts.size > 0
-  const clampsMatter = inForce.host.clamps.length > 0 || book.ledger.clamps.size > 0
+  const { host } = inForce
+  const { ledger } = book
+  const matters = (wanted: readonly unknown[], owned: ReadonlyMap<string, unknown>): boolean =>
+    wanted.length > 0 || owned.size > 0
   const observed: ObservedHost = {
     network: await kernel.observeNetwork(),
-    guePorts: guePortsMatter ? await kernel.observeGuePorts() : [],
+    guePorts: matters(host.guePorts, ledger.guePorts) ? await kernel.observeGuePorts() : [],
     sysctls: keys.size === 0 ? new Map() : await kernel.readSysctls([...keys]),
-    clamps: clampsMatter ? await kernel.observeClamps() : [],
+    clamps: matters(host.clamps, ledger.clamps) ? await kernel.observeClamps() : [],
+    marks: matters(host.marks, ledger.marks) ? await kernel.observeMarks() : [],
+    timeouts: matters(host.timeouts, ledger.timeouts) ? await kernel.readTimeouts() : undefined,
+    syncDaemons: matters(host.syncDaemons, ledger.syncDaemons)
+      ? await kernel.listSyncDaemons()
+      : [],
   }
   const draining = drainingAddresses(world)
-  const used = new Set(draining)
-  for (const service of inForce.services.values()) used.add(service.address)
-  const plan = planNetwork(inForce.host, observed, {
-    ledger: book.ledger,
+  const wanted = wantedAddresses(world)
+  const plan = planNetwork(host, observed, {
+    ledger,
     nowMs: clock.monotonicMs(),
-    usesAddress: (address) => used.has(address),
+    usesAddress: (address) => wanted.has(address) || draining.has(address),
+    wantsAddress: (address) => wanted.has(address),
     drainsAddress: (address) => draining.has(address),
   })
   return { plan, observed }
@@ -51,6 +68,22 @@ export async function applyNetworkAdds(world: World, { plan }: NetworkRound): Pr
   return sendForgiving(world.kernel, plan.adds)
 }
 
+/**
+ * Turns packets to the services that can answer now, unless one of those could not be made. Only between making
+ * them and removing the ones before.
+ */
+export async function applyMarks(world: World, { plan }: NetworkRound): Promise<Outcome[]> {
+  return isBlocked(world, plan.marks) ? [] : sendForgiving(world.kernel, plan.marks)
+}
+
+function isBlocked(world: World, marks: readonly Op[]): boolean {
+  if (marks.length === 0) return false
+  for (const [key, service] of world.inForce.services) {
+    if (gainsPackets(service, marks) && world.troubles.has(key)) return true
+  }
+  return false
+}
+
 /** Removals, unless an add failed; then what is ours, what failed, what was drift. */
 export async function settleNetwork(
   world: World,
@@ -61,7 +94,13 @@ export async function settleNetwork(
   const { ledger } = world.book
   const addFailed = added.some((outcome) => !outcome.ok)
   const removed = addFailed ? [] : await sendForgiving(world.kernel, plan.removals)
-  for (const outcome of added) if (!outcome.ok) disclaim(world, plan, outcome)
+  for (const outcome of added) {
+    if (!outcome.ok) disclaim(world, plan, outcome)
+    else if (isDeparture(world.inForce.host, outcome.op)) {
+      forget(ledger, outcome.op)
+      world.book.touch()
+    }
+  }
   for (const outcome of removed) if (outcome.ok) forget(ledger, outcome.op)
   for (const key of plan.gone) forgetKey(ledger, key)
   if (removed.length > 0 || plan.gone.length > 0) world.book.touch()
@@ -87,24 +126,59 @@ export async function reconcileNetwork(world: World, cause: Cause): Promise<Roun
     world.troubles.drop(NETWORK_GROUP)
     return noRound()
   }
-  return settleNetwork(world, round, await applyNetworkAdds(world, round), cause)
+  const added = await applyNetworkAdds(world, round)
+  return settleNetwork(world, round, [...added, ...(await applyMarks(world, round))], cause)
 }
 
 function concernsNothing(host: HostPart, ledger: Ledger): boolean {
-  const { devices, guePorts, addresses, sysctls, clamps } = host
-  const wanted = [devices, guePorts, addresses, sysctls, clamps]
-  const owned = [ledger.devices, ledger.guePorts, ledger.addresses, ledger.sysctls, ledger.clamps]
+  const { devices, guePorts, addresses, sysctls, clamps, marks, timeouts, syncDaemons } = host
+  const wanted = [devices, guePorts, addresses, sysctls, clamps, marks, timeouts, syncDaemons]
+  const owned = [
+    ledger.devices,
+    ledger.guePorts,
+    ledger.addresses,
+    ledger.sysctls,
+    ledger.clamps,
+    ledger.marks,
+    ledger.timeouts,
+    ledger.syncDaemons,
+  ]
   return wanted.every((list) => list.length === 0) && owned.every((map) => map.size === 0)
 }
 
-/** Addresses of virtual services of ours that left the state and still stand. */
-function drainingAddresses(world: World): Set<string> {
-  const addresses = new Set<string>()
-  for (const key of world.book.ledger.services.keys()) {
-    const service = world.standing.get(key)
-    if (service !== undefined && !world.inForce.services.has(key)) addresses.add(service.address)
+function wantedAddresses({ inForce }: World): Set<Ip> {
+  const addresses = new Set(inForce.host.marks.map((mark) => mark.address))
+  for (const service of inForce.services.values()) {
+    if ('address' in service) addresses.add(service.address)
   }
   return addresses
+}
+
+/** Addresses of virtual services of ours that left the state and still stand; our marks say those of a mark. */
+function drainingAddresses(world: World): Set<string> {
+  const { ledger } = world.book
+  const addresses = new Set<string>()
+  for (const key of ledger.services.keys()) {
+    const service = world.standing.get(key)
+    if (service === undefined || world.inForce.services.has(key)) continue
+    if ('address' in service) addresses.add(service.address)
+    else {
+      for (const { address, mark } of ledger.marks.values()) {
+        if (mark === service.firewallMark && familyOf(address) === service.family) {
+          addresses.add(address)
+        }
+      }
+    }
+  }
+  return addresses
+}
+
+/** An op outside the removals that ends something of ours for good. */
+function isDeparture(host: HostPart, op: Op): boolean {
+  if (op.kind === 'mark.remove') return true
+  return (
+    op.kind === 'sync.stop' && !host.syncDaemons.some((daemon) => daemon.role === op.daemon.role)
+  )
 }
 
 /** Takes the plan's deadlines over; true when the ledger changed. */
@@ -122,14 +196,11 @@ function record(ledger: Ledger, claim: Claim): void {
   else if (claim.kind === 'gue-port') ledger.guePorts.set(guePortKey(claim.guePort), claim.guePort)
   else if (claim.kind === 'address') ledger.addresses.set(addressKey(claim.address), claim.address)
   else if (claim.kind === 'sysctl') ledger.sysctls.set(claim.sysctl.key, claim.sysctl)
+  else if (claim.kind === 'mark') ledger.marks.set(markKey(claim.mark), claim.mark)
+  else if (claim.kind === 'timeout') ledger.timeouts.set(claim.timeout.name, claim.timeout)
+  else if (claim.kind === 'sync') ledger.syncDaemons.set(claim.daemon.role, claim.daemon)
   else ledger.clamps.set(claim.clamp.address, claim.clamp)
 }
-
-const CREATIONS: ReadonlySet<Op['kind']> = new Set([
-  'device.create',
-  'gue-port.open',
-  'address.add',
-])
 
 /** What was not made is not ours; a timeout may have made it. */
 function disclaim(world: World, plan: NetworkPlan, outcome: Outcome): void {
@@ -137,10 +208,21 @@ function disclaim(world: World, plan: NetworkPlan, outcome: Outcome): void {
   const { op } = outcome
   const key = keyOf(op)
   const claimedNow = plan.claims.some((claim) => claimKey(claim) === key)
-  // A sysctl or clamp that could not be edited may still be ours from before.
-  if (!claimedNow || !CREATIONS.has(op.kind)) return
+  // A sysctl, clamp or timeout that could not be edited may still be ours from before.
+  if (!claimedNow || !makesAnew(op)) return
   forgetKey(world.book.ledger, key)
   world.book.touch()
+}
+
+const CREATIONS: ReadonlySet<Op['kind']> = new Set([
+  'device.create',
+  'gue-port.open',
+  'address.add',
+  'sync.start',
+])
+
+function makesAnew(op: Op): boolean {
+  return op.kind === 'mark.set' ? op.from === null : CREATIONS.has(op.kind)
 }
 
 function forget(ledger: Ledger, op: Op): void {
@@ -156,6 +238,9 @@ function forgetKey(ledger: Ledger, key: string): void {
   else if (kind === 'address') ledger.addresses.delete(name)
   else if (kind === 'sysctl') ledger.sysctls.delete(name)
   else if (kind === 'clamp') ledger.clamps.delete(name)
+  else if (kind === 'mark') ledger.marks.delete(name)
+  else if (kind === 'timeout') ledger.timeouts.delete(name)
+  else if (kind === 'sync') ledger.syncDaemons.delete(name)
 }
 
 function claimKey(claim: Claim): string {
@@ -163,6 +248,9 @@ function claimKey(claim: Claim): string {
   if (claim.kind === 'gue-port') return objectKey.guePort(claim.guePort)
   if (claim.kind === 'address') return objectKey.address(claim.address)
   if (claim.kind === 'sysctl') return objectKey.sysctl(claim.sysctl.key)
+  if (claim.kind === 'mark') return objectKey.mark(claim.mark)
+  if (claim.kind === 'timeout') return objectKey.timeout(claim.timeout.name)
+  if (claim.kind === 'sync') return objectKey.sync(claim.daemon.role)
   return objectKey.clamp(claim.clamp.address)
 }
 
@@ -172,5 +260,8 @@ function keyOf(op: Op): string {
   if ('guePort' in op) return objectKey.guePort(op.guePort)
   if ('address' in op) return objectKey.address(op.address)
   if ('clamp' in op) return objectKey.clamp(op.clamp.address)
+  if ('mark' in op) return objectKey.mark(op.mark)
+  if ('daemon' in op) return objectKey.sync(op.daemon.role)
+  if ('name' in op) return objectKey.timeout(op.name)
   return 'key' in op ? objectKey.sysctl(op.key) : ''
 }

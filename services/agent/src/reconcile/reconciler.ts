@@ -5,12 +5,15 @@
  */
 import { sameServiceConfig, serviceKey, type FailedOp, type Op } from '@lvs-fleet/contract'
 import type { StateChange } from '../state/candidate.ts'
+import { losesPackets } from '../plan/mark-turn.ts'
 import {
+  applyMarks,
   applyNetworkAdds,
   NETWORK_GROUP,
   planNetworkRound,
   reconcileNetwork,
   settleNetwork,
+  type NetworkRound,
 } from './network.ts'
 import type { Remembered } from './remembered.ts'
 import { planServices, reconcileServices } from './services.ts'
@@ -55,12 +58,10 @@ export function createReconciler(world: World): Reconciler {
     if (dumpPending) await dump()
     const network = networkPending ? await planNetworkRound(world) : undefined
     if (networkPending && network === undefined) world.troubles.drop(NETWORK_GROUP)
-    const added = network === undefined ? [] : await applyNetworkAdds(world, network)
     const done = (keys: readonly string[]): void => {
       for (const key of keys) pending.delete(key)
     }
-    addRound(total, await reconcileServices(world, new Map(pending), cause, done))
-    if (network !== undefined) addRound(total, await settleNetwork(world, network, added, cause))
+    addRound(total, await inTurn(world, { network, work: new Map(pending), cause, done }))
     networkPending = false
     return total
   }
@@ -95,6 +96,7 @@ export function createReconciler(world: World): Reconciler {
       const ops = [
         ...(network?.plan.adds ?? []),
         ...services.flatMap((plan) => plan.edits),
+        ...(network?.plan.marks ?? []),
         ...services.flatMap((plan) => plan.removals),
         ...(network?.plan.removals ?? []),
       ]
@@ -104,16 +106,19 @@ export function createReconciler(world: World): Reconciler {
     async verify() {
       if (world.inForce.source === 'none') return noRound()
       await dump()
-      const total = noRound()
       const now = world.clock.monotonicMs()
-      if (!world.troubles.isWaiting(NETWORK_GROUP, now)) {
-        addRound(total, await reconcileNetwork(world, 'verify'))
-      }
       const keys = suspects(world, now)
       slice = takeInto(keys, slice, () => world.inForce.services.keys(), VERIFY_SLICE)
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
-      addRound(total, await reconcileServices(world, toLookAt(keys), 'verify'))
-      return total
+      const work = toLookAt(keys)
+      if (!world.troubles.isWaiting(NETWORK_GROUP, now)) {
+        const network = await planNetworkRound(world)
+        if (network === undefined) world.troubles.drop(NETWORK_GROUP)
+        return inTurn(world, { network, work, cause: 'verify' })
+      }
+      // Nobody knows what marks would turn away from them.
+      const [, others] = partition(work, (key) => startsToLeave(world, key))
+      return reconcileServices(world, others, 'verify')
     },
     async verifyNetwork() {
       if (world.inForce.source === 'none') return noRound()
@@ -130,6 +135,57 @@ export function createReconciler(world: World): Reconciler {
       return reconcileServices(world, toLookAt(keys), 'drain')
     },
   }
+}
+
+/**
+ * Ground, services, marks, services that marks turned packets away from, removals of the ground. What could not
+ * be turned keeps the services that it has; the next verify round tries again.
+ */
+async function inTurn(
+  world: World,
+  round: {
+    readonly network: NetworkRound | undefined
+    readonly work: ReadonlyMap<string, Remembered>
+    readonly cause: Cause
+    readonly done?: (keys: readonly string[]) => void
+  },
+): Promise<RoundResult> {
+  const { network, work, cause, done = () => {} } = round
+  if (network === undefined) return reconcileServices(world, work, cause, done)
+  const total = noRound()
+  const added = await applyNetworkAdds(world, network)
+  const { marks } = network.plan
+  const [last, first] = partition(work, (key) => leavesBy(world, key, marks))
+  addRound(total, await reconcileServices(world, first, cause, done))
+  const turned = await applyMarks(world, network)
+  const isTurned = turned.length === marks.length && turned.every((outcome) => outcome.ok)
+  if (isTurned) addRound(total, await reconcileServices(world, last, cause, done))
+  else done([...last.keys()])
+  addRound(total, await settleNetwork(world, network, [...added, ...turned], cause))
+  return total
+}
+
+/** Copies, so that both may shrink while they are worked on: those that `isFirst` takes, and the others. */
+function partition<T>(
+  map: ReadonlyMap<string, T>,
+  isFirst: (key: string) => boolean,
+): [Map<string, T>, Map<string, T>] {
+  const entries = [...map]
+  return [
+    new Map(entries.filter(([key]) => isFirst(key))),
+    new Map(entries.filter(([key]) => !isFirst(key))),
+  ]
+}
+
+/** A service that left the state and whose packets these marks turn elsewhere. */
+function leavesBy(world: World, key: string, marks: readonly Op[]): boolean {
+  const standing = world.standing.get(key)
+  return standing !== undefined && !world.inForce.services.has(key) && losesPackets(standing, marks)
+}
+
+/** Left the state and does not drain yet. */
+function startsToLeave(world: World, key: string): boolean {
+  return !world.inForce.services.has(key) && !world.book.ledger.drains.has(key)
 }
 
 function toLookAt(keys: ReadonlySet<string>): ReadonlyMap<string, Remembered> {

@@ -3,13 +3,7 @@
  * Ownership and drain deadlines are on disk before the kernel hears of them; what could not be made is not
  * owned after.
  */
-import {
-  destinationKey,
-  serviceKey,
-  type Op,
-  type ServiceRef,
-  type ServiceState,
-} from '@lvs-fleet/contract'
+import { destinationKey, serviceKey, serviceRef, type Op } from '@lvs-fleet/contract'
 import { applyGroups, SKIPPED, type Group } from '../apply/apply.ts'
 import type { ObservedDestination, ObservedService, Outcome } from '../kernel/kernel.ts'
 import {
@@ -307,11 +301,11 @@ function release(world: World, key: string): void {
 /** Keeps the last dump true after our own writes, so that no dump is needed before the next change. */
 function noteStanding(world: World, key: string, op: Op): void {
   if (op.kind === 'service.create') {
-    world.standing.set(key, { ...refOf(op.service), ...op.to, exact: true, stats: NO_STATS })
+    world.standing.set(key, { ...serviceRef(op.service), ...op.to, exact: true, stats: NO_STATS })
   } else if (op.kind === 'service.update') {
     const before = world.standing.get(key)
     world.standing.set(key, {
-      ...refOf(op.service),
+      ...serviceRef(op.service),
       ...op.to,
       exact: true,
       stats: before?.stats ?? NO_STATS,
@@ -334,10 +328,6 @@ function noteDrainConnections(
     const connections = destination.activeConnections + destination.inactiveConnections
     world.drainConnections.set(`${key} > ${end}`, connections)
   }
-}
-
-function refOf(service: ServiceRef | ServiceState): ServiceRef {
-  return { protocol: service.protocol, address: service.address, port: service.port }
 }
 
 function sameDeadlines(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {

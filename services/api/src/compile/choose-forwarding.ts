@@ -24,6 +24,7 @@ export type ForwardingQuestion = {
   readonly server: RealServerSpec
   /** Family of the VIP: the address itself makes no difference. */
   readonly family: Family
+  /** 0 = many, or whatever was marked. */
   readonly servicePort: number
   readonly serverPort: number
   readonly request: ForwardingRequest
@@ -205,5 +206,6 @@ function familyReason(name: string, family: Family): string {
 }
 
 function portReason(serverPort: number, servicePort: number): string {
+  if (servicePort === 0) return `cannot translate many ports to ${serverPort}: only NAT can`
   return `cannot translate port ${servicePort} to ${serverPort}: only NAT can`
 }

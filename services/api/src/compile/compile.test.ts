@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { canonicalJson, describeForwarding, guePortKey, type HostState } from '@lvs-fleet/contract'
+import {
+  canonicalJson,
+  describeForwarding,
+  guePortKey,
+  serviceKey,
+  type HostState,
+} from '@lvs-fleet/contract'
 import fc from 'fast-check'
 import {
   edit,
@@ -17,7 +23,7 @@ function table(state: HostState): string[] {
   return state.services.flatMap((service) =>
     service.destinations.map(
       (d) =>
-        `${service.protocol}/${service.address}:${service.port} > ${d.realServer} ${d.address}:${d.port} ${describeForwarding(d.forwarding)} ${d.weight}`,
+        `${serviceKey(service)} > ${d.realServer} ${d.address}:${d.port} ${describeForwarding(d.forwarding)} ${d.weight}`,
     ),
   )
 }
@@ -43,10 +49,10 @@ describe('compile: directors', () => {
       'tcp/10.1.0.100:80 > rs-a2 10.1.0.12:80 dr 50',
       'tcp/10.1.0.100:80 > rs-b1 10.2.0.11:80 tun ipip 100',
       'tcp/10.1.0.100:80 > rs-b2 10.2.0.12:80 tun ipip 100',
-      'tcp/fd01::100:80 > rs-a1 fd01::11:80 dr 100',
-      'tcp/fd01::100:80 > rs-a2 fd01::12:80 dr 50',
-      'tcp/fd01::100:80 > rs-b1 fd02::11:80 tun ipip 100',
-      'tcp/fd01::100:80 > rs-b2 fd02::12:80 tun ipip 100',
+      'tcp/[fd01::100]:80 > rs-a1 fd01::11:80 dr 100',
+      'tcp/[fd01::100]:80 > rs-a2 fd01::12:80 dr 50',
+      'tcp/[fd01::100]:80 > rs-b1 fd02::11:80 tun ipip 100',
+      'tcp/[fd01::100]:80 > rs-b2 fd02::12:80 tun ipip 100',
     ])
   })
 

@@ -5,18 +5,11 @@
  * A host is a director or a real server. Where both share an address they are one machine, and the
  * director's state carries what the real server needs.
  */
-import {
-  cidrContains,
-  EMPTY_HOST_STATE,
-  serviceKey,
-  type HostState,
-  type Ip,
-  type Role,
-} from '@lvs-fleet/contract'
+import { EMPTY_HOST_STATE, type HostState, type Ip, type Role } from '@lvs-fleet/contract'
 import type { Fleet } from '../intent/fleet.ts'
 import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
 import { problem, type Problem } from '../intent/problem.ts'
-import { createChooser, routesOf, type Route } from './destinations.ts'
+import { createChooser, routesOf } from './destinations.ts'
 import { expandDirector, type ServiceRoutes } from './expand-director.ts'
 import {
   assertDistinctDevices,
@@ -25,6 +18,8 @@ import {
 } from './expand-real-server.ts'
 import { indexFleet, type FleetIndex } from './fleet-index.ts'
 import { mergeStates } from './merge-states.ts'
+import { mixedFamilyProblems, overlapProblems, routeProblems } from './problems.ts'
+import { deliveryWarnings, schedulerWarnings, syncWarnings } from './warnings.ts'
 
 export type CompiledHost = {
   readonly role: Role
@@ -59,7 +54,11 @@ export function compileFleet(fleet: Fleet): Compiled {
       service,
       routes: routesOf(director, service, index, choose),
     }))
-    problems.push(...routeProblems(director, carried), ...overlapProblems(director, carried))
+    problems.push(
+      ...routeProblems(director, carried),
+      ...overlapProblems(director, carried),
+      ...mixedFamilyProblems(director, carried),
+    )
     warnings.push(...deliveryWarnings(director, carried, index))
     collectIncoming(incoming, director, carried)
     const { name, site } = director
@@ -67,6 +66,7 @@ export function compileFleet(fleet: Fleet): Compiled {
     hosts.set(hostKey('director', name), { role: 'director', name, site, state })
   }
   problems.push(...sharedVipProblems(fleet, index))
+  warnings.push(...schedulerWarnings(fleet.virtualServices, index), ...syncWarnings(fleet))
   for (const server of fleet.realServers) {
     placeRealServer(server, incoming.get(server.name) ?? [], { fleet, index, hosts })
   }
@@ -106,50 +106,6 @@ function placeRealServer(
   into.hosts.set(hostKey('director', host.name), merged)
 }
 
-/** No way to reach a member: refused, with the reason of every method that was looked at. */
-function routeProblems(director: DirectorSpec, carried: readonly ServiceRoutes[]): Problem[] {
-  const problems: Problem[] = []
-  for (const { service, routes } of carried) {
-    for (const route of routes) {
-      if (route.choice.ok) continue
-      const target = serviceKey({
-        protocol: service.protocol,
-        address: route.vip,
-        port: route.port,
-      })
-      const reasons = route.choice.refusals.map(({ method, reason }) => `${method}: ${reason}`)
-      const text = `${director.name} cannot reach ${route.server.name} for ${target} of ${service.name}: ${reasons.join('; ')}`
-      problems.push(problem(memberAt(service.pool, route), 'no-forwarding', text))
-    }
-  }
-  return problems
-}
-
-function memberAt(pool: string, route: Route) {
-  const path = route.memberIndex === null ? ['selector'] : ['members', route.memberIndex]
-  return { kind: 'pool', name: pool, path } as const
-}
-
-/** Two virtual services with one protocol, VIP and port on one director: the kernel holds only one. */
-function overlapProblems(director: DirectorSpec, carried: readonly ServiceRoutes[]): Problem[] {
-  const problems: Problem[] = []
-  const seen = new Map<string, string>()
-  for (const { service } of carried) {
-    for (const [i, address] of service.vips.entries()) {
-      for (const port of service.ports) {
-        const key = serviceKey({ protocol: service.protocol, address, port })
-        const other = seen.get(key)
-        seen.set(key, service.name)
-        if (other === undefined) continue
-        const at = { kind: 'virtual-service', name: service.name, path: ['vips', i] } as const
-        const text = `${key} is carried by ${director.name} for virtual service ${other} already`
-        problems.push(problem(at, 'vip-overlap', text))
-      }
-    }
-  }
-  return problems
-}
-
 /** One VIP put on two directors of one network: both answer ARP, and neighbours flap between them. */
 function sharedVipProblems(fleet: Fleet, index: FleetIndex): Problem[] {
   const problems: Problem[] = []
@@ -172,24 +128,4 @@ function sharedVipProblems(fleet: Fleet, index: FleetIndex): Problem[] {
     }
   }
   return problems
-}
-
-/** A VIP outside the site's networks is only reachable when a router is told. */
-function deliveryWarnings(
-  director: DirectorSpec,
-  carried: readonly ServiceRoutes[],
-  index: FleetIndex,
-): Problem[] {
-  const cidrs = (index.sites.get(director.site)?.networks ?? []).flatMap(({ cidrs: list }) => list)
-  const warnings: Problem[] = []
-  for (const { service } of carried) {
-    if (service.vipDelivery !== 'address') continue
-    for (const [i, vip] of service.vips.entries()) {
-      if (cidrs.some((cidr) => cidrContains(cidr, vip))) continue
-      const at = { kind: 'virtual-service', name: service.name, path: ['vips', i] } as const
-      const text = `${vip} is in no network of site ${director.site}: route it to ${director.name}`
-      warnings.push(problem(at, 'vip-not-routed', text))
-    }
-  }
-  return warnings
 }

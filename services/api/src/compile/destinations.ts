@@ -3,7 +3,7 @@
  * about. Expanding the director's own state, the real servers' state and `explain` all start here, so
  * the three can never disagree.
  */
-import { familyOf, type Ip } from '@lvs-fleet/contract'
+import { familyOf } from '@lvs-fleet/contract'
 import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
 import {
@@ -12,11 +12,10 @@ import {
   type ForwardingQuestion,
 } from './choose-forwarding.ts'
 import type { FleetIndex } from './fleet-index.ts'
+import { listenersOf, type Listener } from './listeners.ts'
 
-/** One member of the pool as this director sees it for one VIP and port. */
-export type Route = {
-  readonly vip: Ip
-  readonly port: number
+/** One member of the pool as this director sees it for one listener. */
+export type Route = Listener & {
   readonly serverPort: number
   readonly server: RealServerSpec
   readonly member: Member
@@ -34,34 +33,32 @@ export function routesOf(
 ): Route[] {
   const routes: Route[] = []
   const members = index.membersOf(service.pool)
-  for (const vip of service.vips) {
-    for (const port of service.ports) {
-      for (const { member, server, index: memberIndex } of members) {
-        const serverPort = member.port ?? port
-        const request = member.forwarding ?? service.forwarding
-        const tunnel = member.tunnel ?? service.tunnel
-        const choice = choose({
-          director,
-          server,
-          family: familyOf(vip),
-          servicePort: port,
-          serverPort,
-          request,
-          tunnel,
-        })
-        const { weight, reasons } = effectiveWeight(director, server, member, index)
-        routes.push({
-          vip,
-          port,
-          serverPort,
-          server,
-          member,
-          memberIndex,
-          choice,
-          weight,
-          weightReasons: reasons,
-        })
-      }
+  for (const listener of listenersOf(service)) {
+    const { vip, port } = listener
+    for (const { member, server, index: memberIndex } of members) {
+      const serverPort = member.port ?? port
+      const request = member.forwarding ?? service.forwarding
+      const tunnel = member.tunnel ?? service.tunnel
+      const choice = choose({
+        director,
+        server,
+        family: familyOf(vip),
+        servicePort: port,
+        serverPort,
+        request,
+        tunnel,
+      })
+      const { weight, reasons } = effectiveWeight(director, server, member, index)
+      routes.push({
+        ...listener,
+        serverPort,
+        server,
+        member,
+        memberIndex,
+        choice,
+        weight,
+        weightReasons: reasons,
+      })
     }
   }
   return routes

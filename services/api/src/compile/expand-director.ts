@@ -2,18 +2,23 @@
 import {
   cidrContains,
   compareIps,
+  compareServices,
   familyOf,
+  markKey,
+  serviceKey,
   type AddressState,
   type DestinationState,
   type Family,
   type HostState,
   type Ip,
+  type MarkState,
   type ServiceState,
-  type SysctlState,
 } from '@lvs-fleet/contract'
 import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import type { Route } from './destinations.ts'
+import { directorSysctls, directorTimeouts, syncDaemons } from './director-settings.ts'
 import type { FleetIndex } from './fleet-index.ts'
+import { listenersOf, marksOf } from './listeners.ts'
 
 export type ServiceRoutes = {
   readonly service: VirtualServiceSpec
@@ -36,43 +41,57 @@ export function expandDirector(
   }
   return {
     adopt: director.adopt,
-    lingerSeconds: 0,
+    lingerSeconds: markLinger(carried),
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: directorSysctls(services),
+    sysctls: directorSysctls(director, services),
     clamps: [],
-    services: services.toSorted(byServiceKey),
+    marks: carried.flatMap(({ service }) => marksOf(service)).toSorted(byMarkKey),
+    timeouts: directorTimeouts(director),
+    syncDaemons: syncDaemons(director, index),
+    services: services.toSorted(compareServices),
   }
 }
 
 function expandService(service: VirtualServiceSpec, routes: readonly Route[]): ServiceState[] {
-  const expanded: ServiceState[] = []
-  for (const address of service.vips) {
-    for (const port of service.ports) {
-      const own = routes.filter((route) => route.vip === address && route.port === port)
-      expanded.push({
-        name: service.name,
-        protocol: service.protocol,
-        address,
-        port,
-        scheduler: service.scheduler,
-        flags: service.flags,
-        persistence: expandPersistence(service, address),
-        drainSeconds: service.drainSeconds,
-        destinations: own.flatMap(expandDestination).toSorted(byDestinationKey),
-      })
-    }
+  const expanded = new Map<string, ServiceState>()
+  for (const { ref, vip } of listenersOf(service)) {
+    const key = serviceKey(ref)
+    // The VIPs of a family share one firewall-mark service, with the same destinations.
+    if (expanded.has(key)) continue
+    const own = routes.filter((route) => route.vip === vip && serviceKey(route.ref) === key)
+    expanded.set(key, {
+      name: service.name,
+      ...ref,
+      scheduler: service.scheduler,
+      flags: service.flags,
+      persistence: expandPersistence(service, familyOf(vip)),
+      drainSeconds: service.drainSeconds,
+      destinations: own.flatMap(expandDestination).toSorted(byDestinationKey),
+    })
   }
-  return expanded
+  return [...expanded.values()]
 }
 
-function expandPersistence(service: VirtualServiceSpec, vip: Ip): ServiceState['persistence'] {
+/** A VIP that leaves a firewall-mark service has no service of its own that drains: it stays as long. */
+function markLinger(carried: readonly ServiceRoutes[]): number {
+  const marked = carried.filter(
+    ({ service }) => marksOf(service).length > 0 || service.firewallMark !== null,
+  )
+  return Math.max(0, ...marked.map(({ service }) => service.drainSeconds))
+}
+
+function expandPersistence(
+  service: VirtualServiceSpec,
+  family: Family,
+): ServiceState['persistence'] {
   if (service.persistence === null) return null
-  const { timeoutSeconds, prefixLengthIpv4, prefixLengthIpv6 } = service.persistence
+  const { timeoutSeconds, prefixLengthIpv4, prefixLengthIpv6, engine } = service.persistence
   return {
     timeoutSeconds,
-    prefixLength: familyOf(vip) === 'ipv4' ? prefixLengthIpv4 : prefixLengthIpv6,
+    prefixLength: family === 'ipv4' ? prefixLengthIpv4 : prefixLengthIpv6,
+    engine,
   }
 }
 
@@ -108,35 +127,14 @@ function anchorOf(director: DirectorSpec, vip: Ip, index: FleetIndex): Ip {
   return anchor
 }
 
-/** What the director's namespace must be set to for the methods that it uses. */
-function directorSysctls(services: readonly ServiceState[]): SysctlState[] {
-  const uses = (methods: readonly string[], family?: Family) =>
-    services.some(
-      (service) =>
-        (family === undefined || familyOf(service.address) === family) &&
-        service.destinations.some((d) => methods.includes(d.forwarding.method)),
-    )
-  const sysctls: SysctlState[] = []
-  // NAT sends other hosts' packets on, so the host must forward; DR and TUN need nothing.
-  if (uses(['nat'], 'ipv4')) {
-    sysctls.push({ key: 'net.ipv4.ip_forward', value: '1', accept: ['1'] })
-  }
-  if (uses(['nat'], 'ipv6')) {
-    sysctls.push({ key: 'net.ipv6.conf.all.forwarding', value: '1', accept: ['1'] })
-  }
-  // A director of DR and TUN never sees an answer, so a finished connection stays in FIN_WAIT for two minutes,
-  // and a client port that comes back meanwhile goes to the same real server, even one that drains. Bit 2
-  // schedules those anew (Documentation/networking/ipvs-sysctl.rst, conn_reuse_mode).
-  if (uses(['dr', 'tun'])) {
-    sysctls.push({ key: 'net.ipv4.vs.conn_reuse_mode', value: '2', accept: ['2', '3'] })
-  }
-  return sysctls
-}
-
-function byServiceKey(a: ServiceState, b: ServiceState): number {
-  return compareIps(a.address, b.address) || a.port - b.port || (a.protocol < b.protocol ? -1 : 1)
-}
-
 function byDestinationKey(a: DestinationState, b: DestinationState): number {
   return compareIps(a.address, b.address) || a.port - b.port
+}
+
+function byMarkKey(a: MarkState, b: MarkState): number {
+  return (
+    compareIps(a.address, b.address) ||
+    a.ports.from - b.ports.from ||
+    (markKey(a) < markKey(b) ? -1 : 1)
+  )
 }

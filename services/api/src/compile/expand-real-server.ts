@@ -5,6 +5,7 @@
  */
 import {
   compareIps,
+  EMPTY_HOST_STATE,
   familyOf,
   fnv1a32,
   guePortKey,
@@ -69,6 +70,7 @@ export function expandRealServer(
   }
   const tunnels = [...devices.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
   return {
+    ...EMPTY_HOST_STATE,
     adopt: server.adopt,
     lingerSeconds,
     devices: vips.size === 0 ? [] : [{ name: VIP_DEVICE, kind: 'dummy' }, ...tunnels],
@@ -76,7 +78,6 @@ export function expandRealServer(
     addresses: [...vipAddresses(vips), ...tunnelAddresses(tunnels, ipv4On)],
     sysctls: realServerSysctls(vips, tunnels, ipv4On),
     clamps: clampsOf(mss),
-    services: [],
   }
 }
 

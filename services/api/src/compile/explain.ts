@@ -7,13 +7,14 @@ import { indexFleet } from './fleet-index.ts'
 
 export type Explanation = {
   readonly director: string
-  /** `tcp/10.1.0.100:80` */
+  /** `tcp/10.1.0.100:80`, `fwmark/7/ipv4` */
   readonly service: string
   readonly realServer: string
   readonly realServerSite: string
   /** `dr`, `nat`, `local`, `tun ipip`, `tun gue 6080`; null when nothing is possible. */
   readonly forwarding: string | null
   readonly address: Ip | null
+  /** 0 = the one that the client asked for. */
   readonly port: number
   readonly weight: number
   /** Why the weight is not the member's own; empty when it is. */
@@ -34,7 +35,7 @@ export function explainVirtualService(fleet: Fleet, name: string): Explanation[]
         const { choice } = route
         explanations.push({
           director: director.name,
-          service: serviceKey({ protocol: service.protocol, address: route.vip, port: route.port }),
+          service: serviceKey(route.ref),
           realServer: route.server.name,
           realServerSite: route.server.site,
           forwarding: choice.ok ? describeForwarding(choice.forwarding) : null,

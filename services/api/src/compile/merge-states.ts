@@ -14,6 +14,9 @@ export function mergeStates(director: HostState, server: HostState): HostState {
     addresses: [...director.addresses, ...addresses].toSorted(byAddress),
     sysctls: [...director.sysctls, ...server.sysctls.filter((sysctl) => !keys.has(sysctl.key))],
     clamps: [...director.clamps, ...server.clamps],
+    marks: director.marks,
+    timeouts: director.timeouts,
+    syncDaemons: director.syncDaemons,
     services: director.services,
   }
 }

@@ -1,5 +1,7 @@
 /** Director: a host that runs IPVS and carries virtual services. */
 import * as z from 'zod'
+import { directorIpvsSchema } from './director-ipvs.ts'
+import { directorSyncSchema } from './director-sync.ts'
 import { addressesSchema, hostStateSchema, labelsSchema, nameSchema } from './shared-fields.ts'
 
 export const directorSchema = z.strictObject({
@@ -10,4 +12,8 @@ export const directorSchema = z.strictObject({
   state: hostStateSchema,
   /** Take over virtual services, addresses and devices that are wanted and stand there already, in place. */
   adopt: z.boolean().default(false),
+  /** Settings of IPVS itself. */
+  ipvs: directorIpvsSchema.prefault({}),
+  /** Connection sync with another director. */
+  sync: directorSyncSchema.nullable().default(null),
 })

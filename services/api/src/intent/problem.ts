@@ -14,6 +14,17 @@ export type ProblemCode =
   | 'no-forwarding'
   | 'network-overlap'
   | 'vip-not-routed'
+  | 'ports'
+  | 'port-overlap'
+  | 'mark-reserved'
+  | 'mark-collision'
+  | 'engine-protocol'
+  | 'sync-pair'
+  | 'sync-id'
+  | 'sync-mixed-family'
+  | 'scheduler-cache'
+  | 'scheduler-thresholds'
+  | 'scheduler-weights'
 
 export type Problem = {
   readonly kind: Kind

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { SCHEDULERS } from '@lvs-fleet/contract'
 import { edit, twoSites, type FleetText } from '../../../../test/fixtures/two-sites.ts'
 import { fleetFromDocument, fleetSchema, fleetToDocument } from './fleet.ts'
 import { validateFleet } from './validate.ts'
@@ -11,6 +12,20 @@ type Row = {
 }
 
 const member = (fields: object) => ({ members: [{ realServer: 'rs-a1', ...fields }] })
+
+const SYNC = { with: 'dir-a2', network: 'servers', syncId: 7, role: 'master' }
+
+/** dir-a and a second director of its site, which carries nothing: master and backup but for `fields`. */
+function pair(fields: object, peer: object): (fleet: FleetText) => void {
+  return (fleet) => {
+    edit(fleet, 'directors', 'dir-a', { sync: { ...SYNC, ...fields } })
+    edit(fleet, 'directors', 'dir-a2', {
+      site: 'a',
+      addresses: ['10.1.0.20'],
+      sync: { ...SYNC, role: 'backup', with: 'dir-a', ...peer },
+    })
+  }
+}
 
 const ROWS: Row[] = [
   { name: 'a sound fleet has no problem', change: () => {}, want: [] },
@@ -124,6 +139,171 @@ const ROWS: Row[] = [
     },
     want: [],
   },
+  ...SCHEDULERS.map((scheduler): Row => {
+    const reads = scheduler === 'sh' || scheduler === 'mh'
+    const flag = ['/virtualServices/web-a/flags', 'flag-conflict'] as [string, string]
+    return {
+      name: `${scheduler} with fallback and port`,
+      change: (fleet) =>
+        edit(fleet, 'virtualServices', 'web-a', { scheduler, flags: ['fallback', 'port'] }),
+      want: reads ? [] : [flag, flag],
+    }
+  }),
+  {
+    name: 'one-packet scheduling of UDP',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', { protocol: 'udp', flags: ['one-packet'] }),
+    want: [],
+  },
+  {
+    name: 'one-packet scheduling of SCTP',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', { protocol: 'sctp', flags: ['one-packet'] }),
+    want: [['/virtualServices/web-a/flags', 'flag-conflict']],
+  },
+  {
+    name: 'the SIP engine for UDP',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', {
+        protocol: 'udp',
+        persistence: { timeoutSeconds: 60, engine: 'sip' },
+      }),
+    want: [],
+  },
+  {
+    name: 'the SIP engine for TCP, which the kernel would ignore',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', {
+        persistence: { timeoutSeconds: 60, engine: 'sip' },
+      }),
+    want: [['/virtualServices/web-a/persistence/engine', 'engine-protocol']],
+  },
+  {
+    name: 'neither ports nor a firewall mark',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { ports: [] }),
+    want: [['/virtualServices/web-a/ports', 'ports']],
+  },
+  {
+    name: 'a firewall mark instead of ports',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { ports: [], firewallMark: 7 }),
+    want: [],
+  },
+  {
+    name: 'a firewall mark next to ports',
+    change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { firewallMark: 7 }),
+    want: [['/virtualServices/web-a/ports', 'ports']],
+  },
+  {
+    name: 'a firewall mark out of those that we choose',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', { ports: [], firewallMark: 0x4c00_0000 }),
+    want: [['/virtualServices/web-a/firewallMark', 'mark-reserved']],
+  },
+  {
+    name: 'thresholds in order',
+    change: (fleet) =>
+      edit(fleet, 'pools', 'web', member({ lowerThreshold: 5, upperThreshold: 5 })),
+    want: [],
+  },
+  {
+    name: 'a lower threshold above the upper one',
+    change: (fleet) =>
+      edit(fleet, 'pools', 'web', member({ lowerThreshold: 6, upperThreshold: 5 })),
+    want: [['/pools/web/members/0/lowerThreshold', 'threshold-order']],
+  },
+  {
+    name: 'a lower threshold without an upper one',
+    change: (fleet) => edit(fleet, 'pools', 'web', member({ lowerThreshold: 1 })),
+    want: [['/pools/web/members/0/lowerThreshold', 'threshold-order']],
+  },
+  { name: 'a pair that syncs', change: pair({}, {}), want: [] },
+  { name: 'a pair that does both', change: pair({ role: 'both' }, { role: 'both' }), want: [] },
+  {
+    name: 'sync with nobody, with itself',
+    change: (fleet) => {
+      edit(fleet, 'directors', 'dir-a', { sync: { ...SYNC, with: 'dir-x' } })
+      edit(fleet, 'directors', 'dir-b', { sync: { ...SYNC, syncId: 2, with: 'dir-b' } })
+    },
+    want: [
+      ['/directors/dir-a/sync/with', 'unknown-name'],
+      ['/directors/dir-b/sync/with', 'sync-pair'],
+    ],
+  },
+  {
+    name: 'sync across sites',
+    change: (fleet) => edit(fleet, 'directors', 'dir-a', { sync: { ...SYNC, with: 'dir-b' } }),
+    want: [['/directors/dir-a/sync/with', 'sync-pair']],
+  },
+  {
+    name: 'a peer that is paired with another director',
+    change: (fleet) => {
+      pair({}, { with: 'dir-a3' })(fleet)
+      edit(fleet, 'directors', 'dir-a3', { site: 'a', addresses: ['10.1.0.22'] })
+    },
+    want: [['/directors/dir-a/sync/with', 'sync-pair']],
+  },
+  {
+    name: 'a pair that differs in id, group, port and size',
+    change: pair({}, { syncId: 8, group: '224.0.0.82', port: 8849, maxlen: 1450 }),
+    want: ['dir-a', 'dir-a2'].flatMap((name) =>
+      ['syncId', 'group', 'port', 'maxlen'].map((field): [string, string] => [
+        `/directors/${name}/sync/${field}`,
+        'sync-pair',
+      ]),
+    ),
+  },
+  {
+    name: 'two that only send',
+    change: pair({}, { role: 'master' }),
+    want: [
+      ['/directors/dir-a/sync/role', 'sync-pair'],
+      ['/directors/dir-a2/sync/role', 'sync-pair'],
+    ],
+  },
+  {
+    name: 'one that does both beside one that only receives',
+    change: pair({ role: 'both' }, {}),
+    want: [
+      ['/directors/dir-a/sync/role', 'sync-pair'],
+      ['/directors/dir-a2/sync/role', 'sync-pair'],
+    ],
+  },
+  {
+    name: 'two pairs of one site with one id',
+    change: (fleet) => {
+      pair({}, {})(fleet)
+      const other = (n: number, fields: object) =>
+        edit(fleet, 'directors', `dir-a${n}`, {
+          site: 'a',
+          addresses: [`10.1.0.3${n}`],
+          sync: { ...SYNC, ...fields },
+        })
+      other(3, { with: 'dir-a4' })
+      other(4, { with: 'dir-a3', role: 'backup' })
+    },
+    want: [
+      ['/directors/dir-a3/sync/syncId', 'sync-id'],
+      ['/directors/dir-a4/sync/syncId', 'sync-id'],
+    ],
+  },
+  {
+    name: 'sync over a network that is not there, or not the director’s',
+    change: (fleet) => {
+      pair({ network: 'none' }, { network: 'other' })(fleet)
+      edit(fleet, 'sites', 'a', {
+        networks: [
+          { name: 'servers', cidrs: ['10.1.0.0/24', 'fd01::/64'] },
+          { name: 'other', cidrs: ['10.1.5.0/24'] },
+        ],
+      })
+    },
+    want: [
+      ['/directors/dir-a/sync/network', 'sync-pair'],
+      ['/directors/dir-a2/sync/network', 'sync-pair'],
+      ['/directors/dir-a/sync/network', 'unknown-name'],
+      ['/directors/dir-a2/sync/network', 'sync-pair'],
+    ],
+  },
 ]
 
 describe('validateFleet', () => {
@@ -159,6 +339,56 @@ const SCHEMA_ROWS: { name: string; change: (fleet: FleetText) => void; path: str
     name: 'a port out of range',
     change: (fleet) => edit(fleet, 'virtualServices', 'web-a', { ports: [0] }),
     path: 'virtualServices.web-a.ports.0',
+  },
+  ...['8999-8000', '80-80', '0-9', '1-65536', '80', '080-90', '80 - 90', ''].map((range) => ({
+    name: `a port range written as "${range}"`,
+    change: (fleet: FleetText) => edit(fleet, 'virtualServices', 'web-a', { ports: [range] }),
+    path: 'virtualServices.web-a.ports.0',
+  })),
+  ...[
+    [80, 80],
+    [80, '79-81'],
+    ['1-10', '10-20'],
+  ].map((ports) => ({
+    name: `ports that overlap: ${ports.join(', ')}`,
+    change: (fleet: FleetText) => edit(fleet, 'virtualServices', 'web-a', { ports }),
+    path: 'virtualServices.web-a.ports',
+  })),
+  ...[0, -1, 2 ** 32, 1.5].map((firewallMark) => ({
+    name: `firewall mark ${firewallMark}`,
+    change: (fleet: FleetText) => edit(fleet, 'virtualServices', 'web-a', { firewallMark }),
+    path: 'virtualServices.web-a.firewallMark',
+  })),
+  {
+    name: 'a group that is not multicast',
+    change: pair({ group: '10.1.0.1' }, {}),
+    path: 'directors.dir-a.sync.group',
+  },
+  {
+    name: 'sync on both a network and an interface',
+    change: pair({ interface: 'eth1' }, {}),
+    path: 'directors.dir-a.sync',
+  },
+  {
+    name: 'a sync id beyond a byte',
+    change: pair({ syncId: 256 }, {}),
+    path: 'directors.dir-a.sync.syncId',
+  },
+  {
+    name: 'an unknown setting of IPVS',
+    change: (fleet) => edit(fleet, 'directors', 'dir-a', { ipvs: { secureTcp: true } }),
+    path: 'directors.dir-a.ipvs',
+  },
+  {
+    name: 'sync thresholds that the kernel refuses',
+    change: (fleet) =>
+      edit(fleet, 'directors', 'dir-a', { ipvs: { syncThreshold: { packets: 50, period: 3 } } }),
+    path: 'directors.dir-a.ipvs.syncThreshold',
+  },
+  {
+    name: 'a number of sync ports that is no power of two',
+    change: (fleet) => edit(fleet, 'directors', 'dir-a', { ipvs: { syncPorts: 3 } }),
+    path: 'directors.dir-a.ipvs.syncPorts',
   },
   {
     name: 'a negative weight',

@@ -6,6 +6,8 @@ import { cidrContains, familyOf, formatCidr, type Ip } from '@lvs-fleet/contract
 import type { Fleet } from './fleet.ts'
 import type { PoolSpec, SiteSpec, VirtualServiceSpec } from './kinds.ts'
 import { problem, type Problem } from './problem.ts'
+import { serviceRules } from './service-rules.ts'
+import { syncProblems } from './sync-rules.ts'
 
 export function validateFleet(fleet: Fleet): Problem[] {
   const names = {
@@ -21,6 +23,7 @@ export function validateFleet(fleet: Fleet): Problem[] {
     ...fleet.pools.flatMap((pool) => poolProblems(pool, names.realServers)),
     ...fleet.virtualServices.flatMap((service) => serviceProblems(service, names)),
     ...addressProblems(fleet),
+    ...syncProblems(fleet),
   ]
 }
 
@@ -94,8 +97,8 @@ function poolProblems(pool: PoolSpec, realServers: ReadonlySet<string>): Problem
     if (member.tunnel !== null && member.tunnel !== 'auto') {
       problems.push(...tunnelProblems(path(i, 'tunnel'), member.tunnel, member.forwarding))
     }
-    if (member.upperThreshold !== 0 && member.lowerThreshold > member.upperThreshold) {
-      const text = `is above upperThreshold ${member.upperThreshold}: the kernel answers ERANGE`
+    if (member.lowerThreshold > member.upperThreshold) {
+      const text = `is above upperThreshold ${member.upperThreshold}, also where that is 0 for no limit: the kernel answers ERANGE`
       problems.push(problem(path(i, 'lowerThreshold'), 'threshold-order', text))
     }
   }
@@ -124,7 +127,7 @@ function serviceProblems(service: VirtualServiceSpec, names: Names): Problem[] {
     const here = { ...at, path: ['tunnel'] }
     problems.push(...tunnelProblems(here, service.tunnel, service.forwarding))
   }
-  return [...problems, ...flagProblems(service)]
+  return [...problems, ...serviceRules(service)]
 }
 
 /** A tunnel asked for where the method that is asked for has none: one of the two is a mistake. */
@@ -136,28 +139,6 @@ function tunnelProblems(
   if (forwarding !== 'dr' && forwarding !== 'nat') return []
   const text = `asks for ${tunnel}, but forwarding is ${forwarding}, which has no tunnel: set forwarding to tun or auto, or tunnel to auto`
   return [problem(at, 'tunnel-conflict', text)]
-}
-
-/** The kernel accepts these combinations and then misbehaves; ipvsadm(8) refuses them too. */
-function flagProblems(service: VirtualServiceSpec): Problem[] {
-  const problems: Problem[] = []
-  const at = { kind: 'virtual-service', name: service.name, path: ['flags'] } as const
-  if (service.flags.includes('one-packet')) {
-    if (service.protocol !== 'udp') {
-      problems.push(problem(at, 'flag-conflict', 'one-packet scheduling is for UDP only'))
-    }
-    if (service.persistence !== null) {
-      problems.push(problem(at, 'flag-conflict', 'one-packet scheduling excludes persistence'))
-    }
-  }
-  const hashing = service.scheduler === 'sh' || service.scheduler === 'mh'
-  for (const flag of ['fallback', 'port'] as const) {
-    if (service.flags.includes(flag) && !hashing) {
-      const text = `flag ${flag} belongs to schedulers sh and mh; ${service.scheduler} would ignore it`
-      problems.push(problem(at, 'flag-conflict', text))
-    }
-  }
-  return problems
 }
 
 /** One address, one owner: two hosts cannot hold it, and no VIP is a host's own address. */

@@ -1,13 +1,15 @@
 /** Virtual service: what clients address, how it is scheduled, which pool answers, who carries it. */
 import {
+  firewallMarkSchema,
   ipSchema,
-  portSchema,
+  persistenceEngineSchema,
   protocolSchema,
   schedulerSchema,
   serviceFlagSchema,
 } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { forwardingRequestSchema, tunnelRequestSchema } from './pool.ts'
+import { portsSchema } from './ports.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 const unique = (list: readonly unknown[]) => new Set(list).size === list.length
@@ -16,13 +18,23 @@ export const virtualServiceSchema = z.strictObject({
   labels: labelsSchema,
   /** Who to ask about it; free text. */
   owner: z.string().max(200).nullable().default(null),
+  /** Of the packets; where a firewall mark of your own names them, what they are for the most part. */
   protocol: protocolSchema.default('tcp'),
   vips: z
     .array(ipSchema)
     .min(1, { error: 'needs at least one VIP' })
     .max(64)
     .refine(unique, { error: 'has a VIP twice' }),
-  ports: z.array(portSchema).min(1).max(64).refine(unique, { error: 'has a port twice' }),
+  /**
+   * Ports (`80`) and ranges (`'8000-8999'`). Up to 16 become a kernel service each; more become one firewall-mark
+   * service per address family, and the director marks their packets with nftables.
+   */
+  ports: portsSchema.default([]),
+  /**
+   * Instead of ports: packets that you mark yourself, in prerouting or before, whatever their protocol and port.
+   * Marks 0x4c000000 to 0x4cffffff are those that LVS Fleet chooses.
+   */
+  firewallMark: firewallMarkSchema.nullable().default(null),
   /** `wlc` is also what ipvsadm takes when nothing is said. */
   scheduler: schedulerSchema.default('wlc'),
   /** Sorted on the way in, so that order makes no difference. */
@@ -40,6 +52,8 @@ export const virtualServiceSchema = z.strictObject({
       /** Leading bits of the client's address that count: 32 and 128 = each client alone. */
       prefixLengthIpv4: z.int().min(1).max(32).default(32),
       prefixLengthIpv6: z.int().min(1).max(128).default(128),
+      /** `sip`: packets of one Call-ID stay together, whatever address they come from. For UDP. */
+      engine: persistenceEngineSchema.nullable().default(null),
     })
     .nullable()
     .default(null),

@@ -2,11 +2,15 @@
 import {
   assertNever,
   destinationKey,
-  familyOf,
+  serviceFamily,
   serviceKey,
+  type Family,
   type Forwarding,
+  type ServiceRef,
   type ServiceState,
   type Tunnel,
+  type SyncDaemonState,
+  type TimeoutState,
 } from '@lvs-fleet/contract'
 
 /** Adds the service and its destinations, or edits them where they stand. */
@@ -19,8 +23,9 @@ export function ipvsAddLines(service: ServiceState): string[] {
     options.push(`-b ${flags.map((flag) => `${service.scheduler}-${flag}`).join(',')}`)
   }
   if (service.persistence !== null) {
-    const { timeoutSeconds, prefixLength } = service.persistence
-    options.push(`-p ${timeoutSeconds} -M ${netmask(service, prefixLength)}`)
+    const { timeoutSeconds, prefixLength, engine } = service.persistence
+    options.push(`-p ${timeoutSeconds} -M ${netmask(serviceFamily(service), prefixLength)}`)
+    if (engine !== null) options.push(`--pe ${engine}`)
   }
   const text = `${target} ${options.join(' ')}`
   return [
@@ -36,9 +41,36 @@ export function ipvsRemoveLines(service: ServiceState): string[] {
   return [`ipvsadm -D ${targetOf(service)} 2>/dev/null || true`]
 }
 
-function targetOf(service: ServiceState): string {
+/** 0 leaves a timeout as it is (ipvsadm(8), --set). */
+export function timeoutLines(timeouts: readonly TimeoutState[]): string[] {
+  if (timeouts.length === 0) return []
+  const of = (name: TimeoutState['name']): number =>
+    timeouts.find((timeout) => timeout.name === name)?.seconds ?? 0
+  return [`ipvsadm --set ${of('tcp')} ${of('tcpFin')} ${of('udp')}`]
+}
+
+/** Nothing of a daemon can be edited: it is stopped first. */
+export function syncStartLines(daemon: SyncDaemonState, device: string): string[] {
+  const { role, syncId, group, port, ttl, maxlen } = daemon
+  const size = maxlen === null ? '' : ` --sync-maxlen ${maxlen}`
+  return [
+    ...syncStopLines(daemon),
+    `ipvsadm --start-daemon ${role} --syncid ${syncId} --mcast-interface ${device} --mcast-group ${group} --mcast-port ${port} --mcast-ttl ${ttl}${size}`,
+  ]
+}
+
+export function syncStopLines({ role }: SyncDaemonState): string[] {
+  return [`ipvsadm --stop-daemon ${role} 2>/dev/null || true`]
+}
+
+const PROTOCOL_OPTIONS = { tcp: '-t', udp: '-u', sctp: '--sctp-service' } as const
+
+function targetOf(service: ServiceRef): string {
+  if ('firewallMark' in service) {
+    return `-f ${service.firewallMark}${service.family === 'ipv6' ? ' -6' : ''}`
+  }
   const endpoint = serviceKey(service).slice(service.protocol.length + 1)
-  return `${service.protocol === 'tcp' ? '-t' : '-u'} ${endpoint}`
+  return `${PROTOCOL_OPTIONS[service.protocol]} ${endpoint}`
 }
 
 function methodOption(forwarding: Forwarding): string {
@@ -72,8 +104,8 @@ function tunnelOptions(tunnel: Tunnel): string {
 }
 
 /** ipvsadm takes a dotted mask for IPv4 and a prefix length for IPv6. */
-function netmask(service: ServiceState, prefixLength: number): string {
-  if (familyOf(service.address) === 'ipv6') return String(prefixLength)
+function netmask(family: Family, prefixLength: number): string {
+  if (family === 'ipv6') return String(prefixLength)
   const mask = prefixLength === 0 ? 0 : (0xffffffff << (32 - prefixLength)) >>> 0
   return [24, 16, 8, 0].map((shift) => (mask >>> shift) & 0xff).join('.')
 }

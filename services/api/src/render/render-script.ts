@@ -11,10 +11,18 @@ import {
   type DeviceState,
   type GuePortState,
   type HostState,
+  type AddressPlace,
+  type MarkState,
   type Role,
   type SysctlState,
 } from '@lvs-fleet/contract'
-import { ipvsAddLines, ipvsRemoveLines } from './ipvsadm-lines.ts'
+import {
+  ipvsAddLines,
+  ipvsRemoveLines,
+  syncStartLines,
+  syncStopLines,
+  timeoutLines,
+} from './ipvsadm-lines.ts'
 
 export function renderScript(
   host: { readonly name: string; readonly role: Role },
@@ -82,9 +90,12 @@ function setupLines(state: HostState): string[] {
     ...state.devices.map((device) => `add_device ${device.name} ${deviceArguments(device)}`),
     ...state.guePorts.map((guePort) => `open_gue ${guePort.port} ${guePortEnds(guePort)}`),
     ...state.sysctls.map(sysctlLine),
+    ...saveTimeouts(state),
+    ...timeoutLines(state.timeouts),
     ...state.addresses.map((address) => addressLine('replace', address)),
-    ...clampLines(state.clamps),
     ...state.services.flatMap(ipvsAddLines),
+    ...tableLines(state),
+    ...state.syncDaemons.flatMap((daemon) => syncStartLines(daemon, deviceText(daemon.place))),
   ]
   return lines.length === 0 ? ['echo "nothing to set up on this host"'] : lines
 }
@@ -96,10 +107,12 @@ function removeLines(state: HostState): string[] {
     ({ place }) => !('device' in place && names.has(place.device)),
   )
   return [
+    ...state.syncDaemons.flatMap(syncStopLines),
     ...state.services.flatMap(ipvsRemoveLines),
-    ...clampFamilies(state.clamps).map(
+    ...tableFamilies(state).map(
       ([family]) => `nft delete table ${family} lvsfleet 2>/dev/null || true`,
     ),
+    ...restoreTimeouts(state),
     ...elsewhere.map((address) => `${addressLine('del', address)} 2>/dev/null || true`),
     ...state.guePorts.map(
       (guePort) => `ip fou del port ${guePort.port} ${guePortEnds(guePort)} 2>/dev/null || true`,
@@ -142,37 +155,84 @@ function guePortEnds({ address }: GuePortState): string {
 }
 
 function sysctlLine({ key, value, accept }: SysctlState): string {
-  return `set_sysctl ${key} ${value} ${accept.join(' ')}`
+  // Some hold several numbers with tabs between them.
+  return [
+    'set_sysctl',
+    key,
+    ...[value, ...accept].map((one) => (one.includes('\t') ? `"${one}"` : one)),
+  ].join(' ')
 }
 
 function addressLine(verb: 'replace' | 'del', { address, place }: AddressState): string {
-  const device =
-    'device' in place
-      ? place.device
-      : `"$(ip -o addr show to ${place.holding} | awk '{print $2; exit}')"`
   const options = verb === 'replace' && familyOf(address) === 'ipv6' ? ' nodad preferred_lft 0' : ''
-  return `ip addr ${verb} ${address}/${hostPrefixLength(address)} dev ${device}${options}`
+  return `ip addr ${verb} ${address}/${hostPrefixLength(address)} dev ${deviceText(place)}${options}`
 }
 
-/** Answers from a VIP announce an MSS that fits the tunnel, else uploads hang after the handshake. */
-function clampLines(clamps: readonly ClampState[]): string[] {
-  return clampFamilies(clamps).flatMap(([family, list]) => [
+function deviceText(place: AddressPlace): string {
+  return 'device' in place
+    ? place.device
+    : `"$(ip -o addr show to ${place.holding} | awk '{print $2; exit}')"`
+}
+
+type FamilyTable = {
+  readonly clamps: readonly ClampState[]
+  readonly marks: readonly MarkState[]
+}
+
+/**
+ * Answers from a VIP announce an MSS that fits the tunnel, else uploads hang after the handshake. Packets of many
+ * ports get the mark that names their service.
+ */
+function tableLines(state: HostState): string[] {
+  return tableFamilies(state).flatMap(([family, { clamps, marks }]) => [
     `nft delete table ${family} lvsfleet 2>/dev/null || true`,
     `nft add table ${family} lvsfleet`,
-    `nft add chain ${family} lvsfleet output '{ type filter hook output priority mangle; }'`,
-    ...list.map(
-      ({ address, mss }) =>
-        `nft add rule ${family} lvsfleet output ${family} saddr ${address} tcp flags syn tcp option maxseg size set ${mss}`,
-    ),
+    ...(clamps.length === 0
+      ? []
+      : [
+          `nft add chain ${family} lvsfleet output '{ type filter hook output priority mangle; }'`,
+          ...clamps.map(
+            ({ address, mss }) =>
+              `nft add rule ${family} lvsfleet output ${family} saddr ${address} tcp flags syn tcp option maxseg size set ${mss}`,
+          ),
+        ]),
+    ...(marks.length === 0
+      ? []
+      : [
+          `nft add chain ${family} lvsfleet marking '{ type filter hook prerouting priority mangle; }'`,
+          ...marks.map(
+            ({ protocol, address, ports, mark }) =>
+              `nft add rule ${family} lvsfleet marking ${family} daddr ${address} ${protocol} dport ${ports.from === ports.to ? ports.from : `${ports.from}-${ports.to}`} meta mark set ${mark}`,
+          ),
+        ]),
   ])
 }
 
-function clampFamilies(clamps: readonly ClampState[]): (readonly ['ip' | 'ip6', ClampState[]])[] {
-  const ofFamily = (family: 'ipv4' | 'ipv6') =>
-    clamps.filter(({ address }) => familyOf(address) === family)
+/** Families of which there is anything to say. */
+function tableFamilies({ clamps, marks }: HostState): (readonly ['ip' | 'ip6', FamilyTable])[] {
+  const ofFamily = (family: 'ipv4' | 'ipv6'): FamilyTable => ({
+    clamps: clamps.filter(({ address }) => familyOf(address) === family),
+    marks: marks.filter(({ address }) => familyOf(address) === family),
+  })
   return ([['ip', ofFamily('ipv4')] as const, ['ip6', ofFamily('ipv6')] as const] as const).filter(
-    ([, list]) => list.length > 0,
+    ([, table]) => table.clamps.length + table.marks.length > 0,
   )
+}
+
+/** What `ipvsadm -L --timeout` says before the first run: `Timeout (tcp tcpfin udp): 900 120 300`. */
+function saveTimeouts({ timeouts }: HostState): string[] {
+  if (timeouts.length === 0) return []
+  return [
+    `[ -f "$saved.timeouts" ] || ipvsadm -L --timeout | sed -n 's/^Timeout (tcp tcpfin udp): //p' > "$saved.timeouts"`,
+  ]
+}
+
+function restoreTimeouts({ timeouts }: HostState): string[] {
+  if (timeouts.length === 0) return []
+  return [
+    '[ ! -f "$saved.timeouts" ] || ipvsadm --set $(cat "$saved.timeouts")',
+    'rm -f "$saved.timeouts"',
+  ]
 }
 
 function indent(lines: readonly string[]): string[] {

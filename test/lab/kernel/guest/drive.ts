@@ -9,6 +9,17 @@ import type { Op, ServiceRef } from '@lvs-fleet/contract'
 import { KernelError, type Kernel } from '../../../../services/agent/src/kernel/kernel.ts'
 import { openKernel } from '../../../../services/agent/src/kernel/linux-kernel.ts'
 
+const READS = [
+  'listServices',
+  'observeNetwork',
+  'observeClamps',
+  'observeMarks',
+  'readTimeouts',
+  'listSyncDaemons',
+  'writeCount',
+  'scope',
+] as const
+
 export type Step =
   | { readonly do: 'apply'; readonly ops: readonly Op[] }
   | {
@@ -20,6 +31,7 @@ export type Step =
         | 'writeCount'
         | 'scope'
     }
+  | { readonly do: (typeof READS)[number] }
   | { readonly do: 'listDestinations'; readonly services: readonly ServiceRef[] }
   | { readonly do: 'readSysctls'; readonly keys: readonly string[] }
   /** How many calls a listener gets within `waitMs`, while `ops` and a shell command change things. */
@@ -65,6 +77,9 @@ async function perform(kernel: Kernel, step: Step): Promise<unknown> {
     case 'observeNetwork':
     case 'observeGuePorts':
     case 'observeClamps':
+    case 'observeMarks':
+    case 'readTimeouts':
+    case 'listSyncDaemons':
     case 'writeCount':
     case 'scope':
       return kernel[step.do]()

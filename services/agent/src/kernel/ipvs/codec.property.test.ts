@@ -5,12 +5,17 @@ import fc from 'fast-check'
 import {
   bytesToIp,
   GUE_CHECKSUMS,
-  hostPrefixLength,
+  ip,
+  FAMILIES,
+  PERSISTENCE_ENGINES,
+  PROTOCOLS,
   SCHEDULERS,
   SERVICE_FLAGS,
+  serviceFamily,
   type DestinationConfig,
-  type Ip,
+  type Family,
   type ServiceConfig,
+  type ServiceRef,
 } from '@lvs-fleet/contract'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import { eachMessage, type NetlinkMessage } from '../netlink/message.ts'
@@ -24,19 +29,23 @@ const address = fc
   )
   .map(bytesToIp)
 const port = fc.integer({ min: 1, max: 65_535 })
-const service = fc.record({
-  protocol: fc.constantFrom('tcp' as const, 'udp' as const),
-  address,
-  port,
-})
-const serviceConfig = (vip: Ip): fc.Arbitrary<ServiceConfig> =>
+const service: fc.Arbitrary<ServiceRef> = fc.oneof(
+  fc.record({ protocol: fc.constantFrom(...PROTOCOLS), address, port }),
+  fc.record({
+    protocol: fc.constant('fwmark' as const),
+    firewallMark: fc.integer({ min: 1, max: 0xffff_ffff }),
+    family: fc.constantFrom(...FAMILIES),
+  }),
+)
+const serviceConfig = (family: Family): fc.Arbitrary<ServiceConfig> =>
   fc.record({
     scheduler: fc.constantFrom(...SCHEDULERS),
     flags: fc.subarray([...SERVICE_FLAGS]),
     persistence: fc.option(
       fc.record({
         timeoutSeconds: fc.integer({ min: 1, max: 86_400 * 31 }),
-        prefixLength: fc.integer({ min: 1, max: hostPrefixLength(vip) }),
+        prefixLength: fc.integer({ min: 1, max: family === 'ipv4' ? 32 : 128 }),
+        engine: fc.constantFrom(null, ...PERSISTENCE_ENGINES),
       }),
     ),
   })
@@ -68,7 +77,9 @@ function sent(op: IpvsOp): NetlinkMessage {
 }
 
 test('services survive the way to the kernel and back', () => {
-  const given = service.chain((key) => fc.tuple(fc.constant(key), serviceConfig(key.address)))
+  const given = service.chain((key) =>
+    fc.tuple(fc.constant(key), serviceConfig(serviceFamily(key))),
+  )
   fc.assert(
     fc.property(given, ([key, to]) => {
       const decoded = decodeService(sent({ kind: 'service.create', service: key, to }))
@@ -82,6 +93,40 @@ test('destinations survive the way to the kernel and back', () => {
     fc.property(service, fc.record({ address, port }), destinationConfig, (key, rip, to) => {
       const op = { kind: 'destination.create', service: key, destination: rip, to } as const
       assert.partialDeepStrictEqual(decodeDestination(sent(op)), { ...rip, ...to, exact: true })
+    }),
+  )
+})
+
+test('what one op is like never shows in the next, though runs of them share bytes', () => {
+  // Few of each, so that neighbours are alike in some ways and not in others.
+  const config = fc.record({
+    forwarding: destinationConfig.map(({ forwarding }) => forwarding),
+    weight: fc.constantFrom(0, 1),
+    upperThreshold: fc.constantFrom(0, 9),
+    lowerThreshold: fc.constantFrom(0, 3),
+  })
+  const few = fc.constantFrom(...['10.2.0.1', '10.2.0.2', 'fd02::1'].map(ip))
+  const op = fc.record({
+    kind: fc.constant('destination.create' as const),
+    service: fc.record({
+      protocol: fc.constantFrom(...PROTOCOLS),
+      address: few,
+      port: fc.constantFrom(80, 81),
+    }),
+    destination: fc.record({ address: few, port: fc.constantFrom(80, 81) }),
+    to: config,
+  })
+  fc.assert(
+    fc.property(fc.array(op, { minLength: 2, maxLength: 12 }), (ops) => {
+      const writer = new MessageWriter(Buffer.alloc(8_192))
+      const encoder = new IpvsEncoder(28)
+      for (const one of ops) encoder.op(writer, one)
+      const alone = ops.map((one) => {
+        const own = new MessageWriter(Buffer.alloc(1024))
+        new IpvsEncoder(28).op(own, one)
+        return own.bytes.subarray(0, own.offset)
+      })
+      assert.deepEqual(writer.bytes.subarray(0, writer.offset), Buffer.concat(alone))
     }),
   )
 })

@@ -24,6 +24,11 @@ export const IPVS_CMD_NEW_DEST = 5
 export const IPVS_CMD_SET_DEST = 6
 export const IPVS_CMD_DEL_DEST = 7
 export const IPVS_CMD_GET_DEST = 8
+export const IPVS_CMD_NEW_DAEMON = 9
+export const IPVS_CMD_DEL_DAEMON = 10
+export const IPVS_CMD_GET_DAEMON = 11
+export const IPVS_CMD_SET_CONFIG = 12
+export const IPVS_CMD_GET_CONFIG = 13
 
 export const IP_VS_SVC_F_PERSISTENT = 0x1
 /** The kernel's own mark: entry is in the hash table. */
@@ -49,6 +54,10 @@ export const AF_INET = 2
 export const AF_INET6 = 10
 export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
+export const IPPROTO_SCTP = 132
+
+export const IP_VS_STATE_MASTER = 1
+export const IP_VS_STATE_BACKUP = 2
 
 /** struct ip_vs_flags: all bits are ours to write. */
 export const FLAGS_MASK = 0xffff_ffff
@@ -116,15 +125,33 @@ export const DESTINATION = new AttributeTable({
   stats: { number: 12, codec: nested(STATS64) },
 })
 
+/** IPVS_DAEMON_ATTR_*. */
+export const DAEMON = new AttributeTable({
+  state: { number: 1, codec: u32 },
+  device: { number: 2, codec: text },
+  syncId: { number: 3, codec: u32 },
+  maxlen: { number: 4, codec: u16 },
+  group: { number: 5, codec: binary },
+  group6: { number: 6, codec: binary },
+  /** In host order, unlike every other port here. */
+  port: { number: 7, codec: u16 },
+  ttl: { number: 8, codec: u8 },
+})
+
 export const IPVS_CMD_ATTR_DEST = 2
 
 /** IPVS_CMD_ATTR_*: what stands at the top of each message. */
 export const COMMAND = new AttributeTable({
   service: { number: 1, codec: nested(SERVICE) },
   destination: { number: IPVS_CMD_ATTR_DEST, codec: nested(DESTINATION) },
+  daemon: { number: 3, codec: nested(DAEMON) },
+  tcpSeconds: { number: 4, codec: u32 },
+  tcpFinSeconds: { number: 5, codec: u32 },
+  udpSeconds: { number: 6, codec: u32 },
 })
 
 type ValuesOf<T> = T extends AttributeTable<infer F> ? AttributeValues<F> : never
 export type ServiceAttributes = ValuesOf<typeof SERVICE>
 export type DestinationAttributes = ValuesOf<typeof DESTINATION>
+export type CommandValues = ValuesOf<typeof COMMAND>
 export type StatsAttributes = ValuesOf<typeof STATS64>

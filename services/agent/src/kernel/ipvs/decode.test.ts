@@ -61,16 +61,30 @@ const services: readonly {
     given: { flags: 0x28 },
     want: { flags: ['fallback'], exact: false },
   },
-  { name: 'a persistence engine', given: { persistenceEngine: 'sip' }, want: { exact: false } },
+  {
+    name: 'an engine without persistence',
+    given: { persistenceEngine: 'sip' },
+    want: { persistence: null, exact: false },
+  },
+  {
+    name: 'the engine of SIP',
+    given: { flags: 3, timeoutSeconds: 300, persistenceEngine: 'sip' },
+    want: { persistence: { timeoutSeconds: 300, prefixLength: 32, engine: 'sip' }, exact: true },
+  },
+  {
+    name: 'an engine without a word',
+    given: { flags: 3, timeoutSeconds: 300, persistenceEngine: 'rtsp' },
+    want: { persistence: { timeoutSeconds: 300, prefixLength: 32, engine: null }, exact: false },
+  },
   {
     name: 'persistence by an IPv4 mask',
     given: { flags: 3, timeoutSeconds: 300, netmask: Buffer.from('ffff8000', 'hex') },
-    want: { persistence: { timeoutSeconds: 300, prefixLength: 17 }, exact: true },
+    want: { persistence: { timeoutSeconds: 300, prefixLength: 17, engine: null }, exact: true },
   },
   {
     name: 'persistence by a mask with a hole',
     given: { flags: 3, timeoutSeconds: 300, netmask: Buffer.from('ff00ff00', 'hex') },
-    want: { persistence: { timeoutSeconds: 300, prefixLength: 8 }, exact: false },
+    want: { persistence: { timeoutSeconds: 300, prefixLength: 8, engine: null }, exact: false },
   },
   {
     name: 'persistence by an IPv6 prefix',
@@ -80,7 +94,7 @@ const services: readonly {
       timeoutSeconds: 9,
       netmask: Buffer.from('40000000', 'hex'),
     },
-    want: { persistence: { timeoutSeconds: 9, prefixLength: 64 }, exact: true },
+    want: { persistence: { timeoutSeconds: 9, prefixLength: 64, engine: null }, exact: true },
   },
   {
     name: 'a timeout without the persistent flag',
@@ -102,12 +116,30 @@ for (const { name, given, want } of services) {
   })
 }
 
-test('services without a name of ours are undefined', () => {
-  for (const given of [{ protocol: 132 }, { firewallMark: 7 }]) {
-    assert.equal(decodeService(message({ service: { ...service, ...given } })), undefined)
-  }
+test('services are named by protocol, address and port, or by mark and family', () => {
   const { protocol: _, address: __, port: ___, ...unnamed } = service
-  assert.equal(decodeService(message({ service: { ...unnamed, firewallMark: 7 } })), undefined)
+  const rows: readonly (readonly [ServiceAttributes, object | undefined])[] = [
+    [service, { protocol: 'tcp', address: '10.1.0.100', port: 80 }],
+    [
+      { ...service, protocol: 132 },
+      { protocol: 'sctp', address: '10.1.0.100', port: 80 },
+    ],
+    [
+      { ...unnamed, firewallMark: 0xffff_ffff },
+      { protocol: 'fwmark', firewallMark: 0xffff_ffff, family: 'ipv4' },
+    ],
+    [
+      { ...unnamed, family: AF_INET6, firewallMark: 7 },
+      { protocol: 'fwmark', firewallMark: 7, family: 'ipv6' },
+    ],
+    // From the future: nobody's but counted.
+    [{ ...service, protocol: 33 }, undefined],
+  ]
+  for (const [given, want] of rows) {
+    const decoded = decodeService(message({ service: given }))
+    if (want === undefined) assert.equal(decoded, undefined)
+    else assert.partialDeepStrictEqual(decoded, want)
+  }
 })
 
 const tun = (tunnel: Tunnel) => ({ method: 'tun', tunnel })

@@ -2,7 +2,15 @@
  * Decodes the kernel's IPVS objects into the vocabulary of HostState. What the vocabulary cannot say
  * is never lost silently: such an object has `exact: false`, a service without a name is undefined.
  */
-import { bytesToIp, type Forwarding, type Ip, type PersistenceState } from '@lvs-fleet/contract'
+import {
+  bytesToIp,
+  PERSISTENCE_ENGINES,
+  PROTOCOLS,
+  type Forwarding,
+  type Ip,
+  type PersistenceState,
+  type ServiceRef,
+} from '@lvs-fleet/contract'
 import type { ObservedDestination, ObservedService, TrafficStats } from '../kernel.ts'
 import { required } from '../netlink/attributes.ts'
 import { GENL_HEADER_BYTES } from '../netlink/generic.ts'
@@ -17,31 +25,27 @@ import {
   IP_VS_CONN_F_MASQ,
   IP_VS_CONN_F_TUNNEL,
   IP_VS_SVC_F_PERSISTENT,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
   type DestinationAttributes,
   type ServiceAttributes,
   type StatsAttributes,
 } from './constants.ts'
+import { PROTOCOL_NUMBERS } from './encode-config.ts'
 import { decodeFlags } from './flags.ts'
 import { decodeTunnel } from './tunnels.ts'
 
-/** One service of a dump; undefined where it has no name of ours (firewall mark, SCTP). */
+/** One service of a dump; undefined where it has no name of ours (a protocol from the future). */
 export function decodeService(message: NetlinkMessage): ObservedService | undefined {
   const values = required(decodeCommand(message).service, 'the service')
-  const protocol = protocolName(values)
-  if (protocol === undefined || values.firewallMark !== undefined) return undefined
-  const family = required(values.family, 'the family of a service')
+  const ref = decodeName(values)
+  if (ref === undefined) return undefined
   const { flags, exact: flagsExact } = decodeFlags(required(values.flags, 'the service flags'))
   const { persistence, exact: persistenceExact } = decodePersistence(values)
   return {
-    protocol,
-    address: decodeAddress(family, required(values.address, 'the service address')),
-    port: required(values.port, 'the service port'),
+    ...ref,
     scheduler: required(values.scheduler, 'the scheduler'),
     flags,
     persistence,
-    exact: flagsExact && persistenceExact && values.persistenceEngine === undefined,
+    exact: flagsExact && persistenceExact,
     stats: decodeStats(values.stats),
   }
 }
@@ -67,16 +71,24 @@ export function decodeDestination(message: NetlinkMessage): ObservedDestination 
   }
 }
 
-function decodeCommand({ bytes, start, end }: NetlinkMessage) {
+export function decodeCommand({ bytes, start, end }: NetlinkMessage) {
   return COMMAND.decode(bytes, start + GENL_HEADER_BYTES, end)
 }
 
-function protocolName(values: ServiceAttributes): ObservedService['protocol'] | undefined {
-  if (values.protocol === IPPROTO_TCP) return 'tcp'
-  return values.protocol === IPPROTO_UDP ? 'udp' : undefined
+/** The kernel sends a mark or an address, never both (ip_vs_genl_fill_service). */
+function decodeName(values: ServiceAttributes): ServiceRef | undefined {
+  const family = required(values.family, 'the family of a service')
+  const { firewallMark } = values
+  if (firewallMark !== undefined && firewallMark !== 0) {
+    return { protocol: 'fwmark', firewallMark, family: family === AF_INET6 ? 'ipv6' : 'ipv4' }
+  }
+  const protocol = PROTOCOLS.find((name) => PROTOCOL_NUMBERS[name] === values.protocol)
+  if (protocol === undefined) return undefined
+  const address = decodeAddress(family, required(values.address, 'the service address'))
+  return { protocol, address, port: required(values.port, 'the service port') }
 }
 
-function decodeAddress(family: number, bytes: Uint8Array): Ip {
+export function decodeAddress(family: number, bytes: Uint8Array): Ip {
   if (family === AF_INET && bytes.length >= 4) return bytesToIp(bytes.subarray(0, 4))
   if (family === AF_INET6 && bytes.length === 16) return bytesToIp(bytes)
   throw malformed(`an address of family ${family} with ${bytes.length} bytes`)
@@ -86,20 +98,28 @@ function decodePersistence(values: ServiceAttributes): {
   persistence: PersistenceState | null
   exact: boolean
 } {
-  if (((values.flags ?? 0) & IP_VS_SVC_F_PERSISTENT) === 0)
-    return { persistence: null, exact: true }
+  const name = values.persistenceEngine
+  if (((values.flags ?? 0) & IP_VS_SVC_F_PERSISTENT) === 0) {
+    return { persistence: null, exact: name === undefined }
+  }
+  const engine = PERSISTENCE_ENGINES.find((known) => known === name) ?? null
+  const engineExact = engine !== null || name === undefined
   const timeoutSeconds = required(values.timeoutSeconds, 'the persistence timeout')
   const netmask = required(values.netmask, 'the persistence mask')
   if (netmask.length !== 4) throw malformed(`a persistence mask of ${netmask.length} bytes`)
   const view = Buffer.from(netmask)
   if (values.family === AF_INET6) {
-    return { persistence: { timeoutSeconds, prefixLength: view.readUInt32LE(0) }, exact: true }
+    const prefixLength = view.readUInt32LE(0)
+    return { persistence: { timeoutSeconds, prefixLength, engine }, exact: engineExact }
   }
   const mask = view.readUInt32BE(0)
   const prefixLength = Math.clz32(~mask)
   // Other users may set masks with holes, which no prefix length can say.
-  const exact = mask === (prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0)
-  return { persistence: { timeoutSeconds, prefixLength }, exact }
+  const whole = mask === (prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0)
+  return {
+    persistence: { timeoutSeconds, prefixLength, engine },
+    exact: engineExact && whole,
+  }
 }
 
 function decodeForwarding(values: DestinationAttributes): {

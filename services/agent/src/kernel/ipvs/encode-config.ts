@@ -2,9 +2,12 @@
 import {
   assertNever,
   familyOf,
+  serviceFamily,
   type DestinationConfig,
+  type Family,
   type Forwarding,
   type Ip,
+  type Protocol,
   type ServiceConfig,
   type ServiceRef,
 } from '@lvs-fleet/contract'
@@ -16,6 +19,9 @@ import {
   IP_VS_CONN_F_MASQ,
   IP_VS_CONN_F_TUNNEL,
   IP_VS_SVC_F_PERSISTENT,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
   type DestinationAttributes,
   type ServiceAttributes,
 } from './constants.ts'
@@ -26,6 +32,29 @@ export function familyNumber(address: Ip): number {
   return familyOf(address) === 'ipv4' ? AF_INET : AF_INET6
 }
 
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = {
+  tcp: IPPROTO_TCP,
+  udp: IPPROTO_UDP,
+  sctp: IPPROTO_SCTP,
+}
+
+/** What names a service: a mark and a family, or protocol, address and port (ip_vs_genl_parse_service). */
+export function serviceName(
+  service: ServiceRef,
+  bytesOf: (address: Ip) => Uint8Array,
+): ServiceAttributes {
+  if ('firewallMark' in service) {
+    const family = service.family === 'ipv4' ? AF_INET : AF_INET6
+    return { family, firewallMark: service.firewallMark }
+  }
+  return {
+    family: familyNumber(service.address),
+    protocol: PROTOCOL_NUMBERS[service.protocol],
+    address: bytesOf(service.address),
+    port: service.port,
+  }
+}
+
 export function serviceConfig(service: ServiceRef, config: ServiceConfig): ServiceAttributes {
   const { persistence } = config
   let flags = persistence === null ? 0 : IP_VS_SVC_F_PERSISTENT
@@ -34,15 +63,18 @@ export function serviceConfig(service: ServiceRef, config: ServiceConfig): Servi
     scheduler: config.scheduler,
     flags,
     timeoutSeconds: persistence?.timeoutSeconds ?? 0,
-    netmask: encodeNetmask(service.address, persistence?.prefixLength),
+    netmask: encodeNetmask(serviceFamily(service), persistence?.prefixLength),
     // Absent is "no engine" (ip_vs_edit_service); an empty name would be searched for.
+    ...(persistence === null || persistence.engine === null
+      ? {}
+      : { persistenceEngine: persistence.engine }),
   }
 }
 
 /** Without persistence the full mask, as ipvsadm sends it; IPv6 with 0 would be refused. */
-function encodeNetmask(address: Ip, prefixLength: number | undefined): Uint8Array {
+function encodeNetmask(family: Family, prefixLength: number | undefined): Uint8Array {
   const bytes = Buffer.alloc(4)
-  if (familyOf(address) === 'ipv6') bytes.writeUInt32LE(prefixLength ?? 128)
+  if (family === 'ipv6') bytes.writeUInt32LE(prefixLength ?? 128)
   else bytes.writeUInt32BE((0xffff_ffff << (32 - (prefixLength ?? 32))) >>> 0)
   return bytes
 }

@@ -19,8 +19,6 @@ import {
   DESTINATION_END,
   DESTINATION_SETTINGS,
   IPVS_CMD_ATTR_DEST,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
   IPVS_CMD_DEL_DEST,
   IPVS_CMD_DEL_SERVICE,
   IPVS_CMD_GET_DEST,
@@ -32,7 +30,7 @@ import {
   IPVS_GENL_VERSION,
   type ServiceAttributes,
 } from './constants.ts'
-import { destinationConfig, familyNumber, serviceConfig } from './encode-config.ts'
+import { destinationConfig, familyNumber, serviceConfig, serviceName } from './encode-config.ts'
 
 export type IpvsOp = Extract<Op, { kind: `service.${string}` | `destination.${string}` }>
 
@@ -56,7 +54,7 @@ type EncodedSettings = {
 
 /** Writes the messages of one family number; remembers the last service key and settings, which runs of ops share. */
 export class IpvsEncoder {
-  private readonly family: number
+  readonly family: number
   private readonly addresses = new Map<Ip, Uint8Array>()
   private lastService: ServiceRef | undefined
   private lastKey: Uint8Array = new Uint8Array(0)
@@ -136,13 +134,7 @@ export class IpvsEncoder {
   /** The whole IPVS_CMD_ATTR_SERVICE attribute that names a service. */
   private encodedKey(service: ServiceRef): Uint8Array {
     const last = this.lastService
-    if (
-      last !== service &&
-      (last === undefined ||
-        last.address !== service.address ||
-        last.port !== service.port ||
-        last.protocol !== service.protocol)
-    ) {
+    if (last !== service && (last === undefined || !isSameService(last, service))) {
       const writer = new MessageWriter(Buffer.alloc(64))
       COMMAND.encode(writer, { service: this.serviceKey(service) })
       this.lastKey = writer.bytes.subarray(0, writer.offset)
@@ -152,12 +144,7 @@ export class IpvsEncoder {
   }
 
   private serviceKey(service: ServiceRef): ServiceAttributes {
-    return {
-      family: familyNumber(service.address),
-      protocol: service.protocol === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP,
-      address: this.addressBytes(service.address),
-      port: service.port,
-    }
+    return serviceName(service, (address) => this.addressBytes(address))
   }
 
   private destinationKey(destination: DestinationRef) {
@@ -176,6 +163,18 @@ export class IpvsEncoder {
     this.addresses.set(address, bytes)
     return bytes
   }
+}
+
+function isSameService(a: ServiceRef, b: ServiceRef): boolean {
+  if ('firewallMark' in a || 'firewallMark' in b) {
+    return (
+      'firewallMark' in a &&
+      'firewallMark' in b &&
+      a.firewallMark === b.firewallMark &&
+      a.family === b.family
+    )
+  }
+  return a.address === b.address && a.port === b.port && a.protocol === b.protocol
 }
 
 /** Equal to the last byte; false for some that are, never true for two that are not. */

@@ -11,6 +11,8 @@ import {
   type ObservedDestination,
   type ObservedService,
   type ObservedServices,
+  type ObservedSyncDaemon,
+  type ObservedTimeouts,
 } from '../kernel.ts'
 import { resolveFamily } from '../netlink/generic.ts'
 import type { NetlinkFailure } from '../netlink/message.ts'
@@ -18,6 +20,14 @@ import type { NetlinkSocket } from '../netlink/socket.ts'
 import { IPVS_GENL_NAME } from './constants.ts'
 import { decodeDestination, decodeService } from './decode.ts'
 import { IpvsEncoder, type IpvsOp } from './encode.ts'
+import {
+  decodeDaemon,
+  decodeTimeouts,
+  writeDumpDaemons,
+  writeGetTimeouts,
+  writeSetting,
+  type SettingsOp,
+} from './settings.ts'
 
 /** KernelError and outcomes carry it where the kernel has no IPVS at all. */
 export const IPVS_MISSING: NetlinkFailure = {
@@ -68,6 +78,57 @@ export class IpvsKernel {
       if (op !== undefined) encoder.op(writer, op)
     })
     return { failures, writeCount: ops.length }
+  }
+
+  readTimeouts(): Promise<ObservedTimeouts> {
+    return this.withEncoder('read timeouts', async ({ family }) => {
+      const { items, failure } = await this.socket.request(
+        'read timeouts',
+        (writer) => writeGetTimeouts(writer, family),
+        decodeTimeouts,
+      )
+      if (failure !== undefined)
+        throw new KernelError('read timeouts', failure.code, failure.message)
+      const [timeouts] = items
+      if (timeouts !== undefined) return timeouts
+      throw new KernelError('read timeouts', 'EBADMSG', 'the kernel said nothing')
+    })
+  }
+
+  listSyncDaemons(): Promise<readonly ObservedSyncDaemon[]> {
+    return this.withEncoder('list sync daemons', ({ family }) =>
+      this.socket.dump(
+        'list sync daemons',
+        (writer) => writeDumpDaemons(writer, family),
+        decodeDaemon,
+      ),
+    )
+  }
+
+  /** `devices`: the interface of each op that starts a daemon, undefined where there is none. */
+  async applySettings(
+    ops: readonly SettingsOp[],
+    devices: readonly (string | undefined)[],
+  ): Promise<Applied> {
+    const encoder = await this.findEncoder('apply')
+    if (!(encoder instanceof IpvsEncoder)) {
+      return { failures: ops.map(() => encoder), writeCount: 0 }
+    }
+    const failures: (NetlinkFailure | undefined)[] = []
+    let writeCount = 0
+    for (const [i, op] of ops.entries()) {
+      const device = devices[i] ?? ''
+      if (op.kind === 'sync.start' && device === '') {
+        failures.push({ code: 'ENODEV', message: 'no interface holds the address of its network' })
+        continue
+      }
+      const [failure] = await this.socket.batch('apply', 1, (writer) =>
+        writeSetting(writer, encoder.family, op, device),
+      )
+      failures.push(failure)
+      writeCount++
+    }
+    return { failures, writeCount }
   }
 
   private async destinationsOf(
