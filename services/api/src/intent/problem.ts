@@ -11,6 +11,7 @@ export type ProblemCode =
   | 'flag-conflict'
   | 'threshold-order'
   | 'no-forwarding'
+  | 'kernel-refuses'
   | 'network-overlap'
   | 'vip-not-routed'
 
