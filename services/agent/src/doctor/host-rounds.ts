@@ -15,7 +15,7 @@ import { collectFacts } from './facts/collect.ts'
 import type { DoctorPorts } from './ports.ts'
 import { viewOf } from './view.ts'
 
-/** After a start: states are programmed and the first report is out. */
+/** After a start: by then states are programmed and the first report is out. */
 const FIRST_MS = 5_000
 const EVERY_MS = 5 * 60_000
 
@@ -36,11 +36,12 @@ export type RoundsDeps = {
 /** Runs until `signal` aborts. */
 export async function doctorRounds(deps: RoundsDeps, signal: AbortSignal): Promise<void> {
   const { clock, log, doctor, disk, facts } = deps
+  await clock.sleep(FIRST_MS, signal)
+  if (signal.aborted) return
   await guarded(log, 'finding out what the kernel can failed', async () => {
     facts.capabilities = await findCapabilities(disk, facts, () => doctor.probe(signal), log)
     deps.onNews()
   })
-  await clock.sleep(FIRST_MS, signal)
   while (!signal.aborted) {
     await guarded(log, 'the checks of the doctor failed', async () => {
       const before = JSON.stringify(facts.doctor)

@@ -76,6 +76,7 @@ export async function tryIpvs(
   const [family] = items
   if (family === undefined) return withoutIpvs(verdictOf(failure, ['ENOENT']))
   const ask = asker(generic, family)
+  const isReady = await hasDevice(route)
   const info = await ask.info()
   const schedulers: Record<string, Verdict> = {}
   for (const [i, scheduler] of SCHEDULERS.entries()) {
@@ -86,8 +87,8 @@ export async function tryIpvs(
     ipvsVersion: versionText(info.version),
     connectionTableSize: info.connectionTableSize ?? null,
     schedulers,
-    tunnels: await tryTunnels(ask),
-    syncDaemon: await trySyncDaemon(ask, route),
+    tunnels: isReady ? await tryTunnels(ask) : {},
+    syncDaemon: isReady ? await trySyncDaemon(ask) : 'unknown',
   }
 }
 
@@ -207,22 +208,29 @@ async function standsAs(ask: Ask, port: number, number: number): Promise<boolean
   return number === TUNNEL_TYPES.ipip ? types.length > 0 : types.includes(number)
 }
 
-/** The daemon binds to an interface that is up and has an address (make_send_sock). */
-async function trySyncDaemon(ask: Ask, route: NetlinkSocket): Promise<Verdict> {
+/**
+ * An interface with an address: the sync daemon binds to one (make_send_sock), and a namespace without any
+ * address takes every destination for broadcast and refuses it (inet_addr_type without a local table).
+ */
+async function hasDevice(route: NetlinkSocket): Promise<boolean> {
   const made = await route.request(
     'make a device',
     (writer) => createDevice(writer, { name: SYNC_DEVICE, kind: 'dummy' }),
     () => undefined,
   )
-  if (made.failure !== undefined) return 'unknown'
+  if (made.failure !== undefined) return false
   const { links } = await new RtnlKernel(route).observeNetwork()
   const index = links.find(({ name }) => name === SYNC_DEVICE)?.index
-  if (index === undefined) return 'unknown'
-  await route.request(
+  if (index === undefined) return false
+  const added = await route.request(
     'add an address',
     (writer) => addAddress(writer, ADDRESS, index),
     () => undefined,
   )
+  return added.failure === undefined
+}
+
+async function trySyncDaemon(ask: Ask): Promise<Verdict> {
   const failure = await ask.daemon(IPVS_CMD_NEW_DAEMON)
   if (failure === undefined) await ask.daemon(IPVS_CMD_DEL_DAEMON)
   return verdictOf(failure, ['EINVAL', 'ENOTSUP'])
