@@ -1,10 +1,11 @@
 /**
- * An empty kernel made full, and all weights of a full one changed: by the agent as it ships (`apply FILE`,
- * from the start of its process to its end), by ipvsadm and by keepalived, each in a namespace of its own.
+ * An empty kernel made full, and all weights of a full one changed: by the agent as it ships (from the start of its
+ * process to its end; the signed state on its disk, as after a reboot, then `apply FILE`), by ipvsadm and by
+ * keepalived, each in a namespace of its own.
  */
 import { writeFileSync } from 'node:fs'
-import type { FleetLab } from '../../test/lab/fleet/fleet-lab.ts'
-import { agentCommand } from '../agent-command.ts'
+import { AGENT_BUNDLE, AGENT_NODE_FLAGS } from '../../scripts/build.ts'
+import type { Lab } from '../../test/lab/lab.ts'
 import { bundle } from '../bundle.ts'
 import { figure, median, ms, type Figure } from '../figure.ts'
 import { byKeepalived } from '../keepalived.ts'
@@ -12,6 +13,7 @@ import { inNamespace, timed } from '../namespace.ts'
 import type { Outside } from '../outside.ts'
 import type { Row } from '../row.ts'
 import { sizeName, type Size } from '../size.ts'
+import { makeStateDirectory } from '../state-directory.ts'
 import { ipvsadmText, stateText } from '../tables.ts'
 
 const REPEATS: Readonly<Record<Size, number>> = { 1_000: 3, 10_000: 1 }
@@ -46,12 +48,13 @@ async function measure(outside: Outside): Promise<readonly Figure[]> {
   for (const size of [1_000, 10_000] as const) {
     await put('first.json', stateText(size, FIRST))
     await put('second.json', stateText(size, SECOND))
+    await makeStateDirectory(`${lab.dir}/state-${size}`, size, FIRST)
     await put('ipvsadm', ipvsadmText(size, FIRST))
     const agents: Took[] = []
     const others: number[] = []
     for (let i = 0; i < REPEATS[size]; i++) {
       outside.log(`agent and ipvsadm, ${sizeName(size)}, ${i + 1} of ${REPEATS[size]}`)
-      agents.push(await byAgent(fleet, program, `${size}-${i}`))
+      agents.push(await byAgent(lab, program, size))
       others.push(
         (await inNamespace(lab, (name) =>
           timed(lab, name, 'ipvsadm -R < /run/bench/ipvsadm', IPVSADM_BOUND_MS),
@@ -108,18 +111,21 @@ function besideKeepalived(what: string, agent: number, verb: string, other: numb
   })
 }
 
-async function byAgent(fleet: FleetLab, program: string, run: string): Promise<Took> {
-  const { lab } = fleet
+async function byAgent(lab: Lab, program: string, size: Size): Promise<Took> {
   const within = async (host: string, command: string) => {
     const took = await timed(lab, host, command, BOUND_MS)
     if (took === undefined) throw new Error(`not done within ${BOUND_MS} ms: ${command}`)
     return took
   }
-  const apply = (file: string) =>
-    agentCommand(fleet, `dir-program-${run}`, 'apply', `/run/bench/${file}.json`).join(' ')
+  const directory = '/run/bench/state'
+  await lab.sh('root', `rm -rf ${directory} && cp -r ${lab.guestDir}/state-${size} ${directory}`)
+  const agent = (...words: readonly string[]) =>
+    [process.execPath, ...AGENT_NODE_FLAGS, AGENT_BUNDLE, ...words, '--state-dir', directory].join(
+      ' ',
+    )
   const { whole, reweigh } = await inNamespace(lab, async (name) => ({
-    whole: await within(name, apply('first')),
-    reweigh: await within(name, apply('second')),
+    whole: await within(name, agent('run', '--once')),
+    reweigh: await within(name, agent('apply', '/run/bench/second.json')),
   }))
   const kernel = await inNamespace(lab, async (name) => {
     const command = [process.execPath, program, '/run/bench/first.json']

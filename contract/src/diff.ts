@@ -68,7 +68,7 @@ export function createService(service: ServiceState): Op[] {
       kind: 'destination.create',
       service,
       destination,
-      to: destinationConfig(destination),
+      to: destination,
     })
   }
   return ops
@@ -109,7 +109,7 @@ export function diffService(
       kind: 'destination.create',
       service: desired,
       destination,
-      to: destinationConfig(destination),
+      to: destination,
     })
   }
   for (const [to, from] of destinations.kept) {
@@ -119,7 +119,7 @@ export function diffService(
         service: desired,
         destination: to,
         from: destinationConfig(from),
-        to: destinationConfig(to),
+        to,
       })
     }
   }

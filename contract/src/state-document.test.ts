@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { ip } from './address.ts'
 import { canonicalJson } from './canonical.ts'
 import { EMPTY_HOST_STATE, type ServiceState } from './host-state.ts'
-import { joinShards, shardSchema, shardState } from './state-document.ts'
+import { joinShards, manifestDigest, shardSchema, shardState } from './state-document.ts'
 
 const sha256Hex = (text: string) => createHash('sha256').update(text).digest('hex')
 
@@ -39,6 +39,12 @@ describe('shards', () => {
       }),
       { numRuns: 50 },
     )
+  })
+
+  it('have a digest over their canonical JSON, whatever else they carry', () => {
+    const shards = shardState({ ...EMPTY_HOST_STATE, services: services(100) }, sha256Hex)
+    const listed = shards.map(({ name, digest }) => ({ name, digest }))
+    assert.equal(manifestDigest(shards, sha256Hex), sha256Hex(canonicalJson(listed)))
   })
 
   it('moves one small shard when one of 10,000 services changes', () => {

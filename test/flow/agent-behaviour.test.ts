@@ -32,6 +32,58 @@ const single = (fields = {}) => service(VIP, [destination('10.2.0.2')], fields)
 const weightOf = (host: FakeHost, end: string, key = KEY) =>
   host.kernel.services.get(key)?.destinations.get(end)?.config.weight
 
+test('a change meets what somebody did by hand a moment before, and all is as wanted at once', async () => {
+  const byHand: readonly (readonly [string, (host: FakeHost) => void])[] = [
+    ['the service is gone', (host) => host.kernel.services.delete(KEY)],
+    [
+      'the destination is gone',
+      (host) => host.kernel.services.get(KEY)?.destinations.delete('10.2.0.1:80'),
+    ],
+    [
+      'the new destination is there',
+      (host) => {
+        const three = destination('10.2.0.3', { weight: 9 })
+        host.kernel.byHand({
+          kind: 'destination.create',
+          service: pair(),
+          destination: three,
+          to: three,
+        })
+      },
+    ],
+  ]
+  for (const [what, meddle] of byHand) {
+    const host = await running(hostState([pair()]))
+    meddle(host)
+    const wanted = service(VIP, [
+      destination('10.2.0.1', { weight: 5 }),
+      destination('10.2.0.2'),
+      destination('10.2.0.3'),
+    ])
+    const offer = await publish(host, hostState([wanted]), 2)
+    assert.equal(offer.is === 'applied' && offer.round.failed, 0, what)
+    const weights = ['10.2.0.1:80', '10.2.0.2:80', '10.2.0.3:80'].map((end) => weightOf(host, end))
+    assert.deepEqual(weights, [5, 1, 1], what)
+    assert.equal(host.agent.snapshot().failedOpCount, 0, what)
+  }
+})
+
+test('a change that is not done yet is no knowledge: the next one looks', async () => {
+  const host = await running(hostState([pair()]))
+  host.kernel.fault = (op) =>
+    op.kind === 'destination.update' ? { code: 'ENOMEM', message: 'no memory' } : undefined
+  const weighted = (weight: number) =>
+    hostState([service(VIP, [destination('10.2.0.1', { weight }), destination('10.2.0.2')])])
+  await publish(host, weighted(5), 2)
+  assert.equal(host.agent.snapshot().failedOpCount, 1)
+  host.kernel.fault = undefined
+  // Back to what the kernel still holds: nothing to send, and nothing failed any more.
+  const writes = host.kernel.writeCount()
+  await publish(host, weighted(1), 3)
+  assert.equal(host.kernel.writeCount(), writes)
+  assert.equal(host.agent.snapshot().failedOpCount, 0)
+})
+
 test('a removed destination drains: weight 0, removed when idle', async () => {
   const host = await running(hostState([pair()]))
   host.kernel.setConnections(KEY, '10.2.0.1:80', 3)

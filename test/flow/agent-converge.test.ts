@@ -51,7 +51,7 @@ test('makes what the state says, and nothing when it is so already', async () =>
   assert.deepEqual(host.agent.snapshot().failedOps, [])
 })
 
-test('one weight change of 10,000 costs one kernel write, one look at one service, two small files', async () => {
+test('one weight change of 10,000 costs one kernel write, no look, two small files', async () => {
   const host = await createFakeHost()
   await host.start()
   const state = largeState(10_000, 10)
@@ -84,7 +84,7 @@ test('one weight change of 10,000 costs one kernel write, one look at one servic
   const cpu = process.cpuUsage(startedAt)
   assert.equal(host.kernel.writeCount() - before.writes, 1)
   assert.equal(host.kernel.calls.listServices, before.listServices)
-  assert.equal(host.kernel.calls.destinationsListedFor - before.destinationsListedFor, 1)
+  assert.equal(host.kernel.calls.destinationsListedFor, before.destinationsListedFor)
   assert.equal(host.kernel.calls.apply - before.apply, 1)
   console.log(
     `cpu ${(cpu.user + cpu.system) / 1000} ms, disk effects ${host.disk.effectCount - before.effects}`,

@@ -3,7 +3,7 @@
  * last-known-good (nobody signed it), so the agent is held afterwards: else its next start would undo it.
  */
 import { readFile } from 'node:fs/promises'
-import { hostPartSchema } from '@lvs-fleet/contract'
+import { hostPartSchema, type HostState } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { EXIT, type Config } from '../config.ts'
 import { takeLock } from '../disk/lock.ts'
@@ -11,7 +11,7 @@ import { openDisk, openReadOnlyDisk } from '../disk/node-disk.ts'
 import { setHold } from '../hold.ts'
 import { AgentError } from '../ports.ts'
 import { plainCandidate, type Candidate } from '../state/candidate.ts'
-import { sharedServiceSchema } from '../state/read-shard.ts'
+import { readServices } from '../state/read-shard.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile } from '../status-file.ts'
 import { printPlan } from './dry-run.ts'
@@ -19,7 +19,7 @@ import { openSession, type Outside, type Session } from './session.ts'
 
 const hostStateSchema = z.strictObject({
   ...hostPartSchema.shape,
-  services: z.array(sharedServiceSchema),
+  services: z.array(z.unknown()),
 })
 
 export async function applyCommand(config: Config, outside: Outside): Promise<number> {
@@ -112,7 +112,7 @@ async function candidateOf(
   throw new AgentError(`${verdict.rejection.code}: ${verdict.rejection.detail}`, EXIT.refused)
 }
 
-function parsePlain(text: string) {
+function parsePlain(text: string): HostState {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -120,10 +120,15 @@ function parsePlain(text: string) {
     throw new AgentError('unreadable: the file is not JSON', EXIT.refused, { cause })
   }
   const parsed = hostStateSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  throw new AgentError(
-    `unreadable: ${issue?.path.join('.') ?? '?'}: ${issue?.message ?? '?'}`,
-    EXIT.refused,
-  )
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    throw unreadable(issue?.path ?? [], issue?.message ?? '?')
+  }
+  const services = readServices(parsed.data.services)
+  if (!services.ok) throw unreadable(['services', ...services.path], services.problem)
+  return { ...parsed.data, services: services.value }
+}
+
+function unreadable(path: readonly PropertyKey[], problem: string): AgentError {
+  return new AgentError(`unreadable: ${path.join('.') || '?'}: ${problem}`, EXIT.refused)
 }

@@ -12,7 +12,8 @@ import {
   reconcileNetwork,
   settleNetwork,
 } from './network.ts'
-import { planChunk, reconcileServices } from './services.ts'
+import type { Remembered } from './remembered.ts'
+import { planServices, reconcileServices } from './services.ts'
 import { addRound, noRound, type Cause, type RoundResult, type World } from './world.ts'
 
 /** Services whose destinations one verify round reads beyond the suspects. */
@@ -35,7 +36,8 @@ export type Reconciler = {
 }
 
 export function createReconciler(world: World): Reconciler {
-  const pending = new Set<string>()
+  /** What is to be done, with what is known of it; undefined: look first. */
+  const pending = new Map<string, Remembered>()
   let networkPending = false
   let dumpPending = true
   let slice: Iterator<string> = [].values()
@@ -57,7 +59,7 @@ export function createReconciler(world: World): Reconciler {
     const done = (keys: readonly string[]): void => {
       for (const key of keys) pending.delete(key)
     }
-    addRound(total, await reconcileServices(world, [...pending], cause, done))
+    addRound(total, await reconcileServices(world, new Map(pending), cause, done))
     if (network !== undefined) addRound(total, await settleNetwork(world, network, added, cause))
     networkPending = false
     return total
@@ -68,17 +70,20 @@ export function createReconciler(world: World): Reconciler {
       return pending.size === 0 && !networkPending
     },
     touch(change) {
-      for (const key of change.services.keys()) pending.add(key)
+      for (const [key, { before }] of change.services) {
+        // What is not done yet stands as neither side says.
+        pending.set(key, pending.has(key) ? undefined : before)
+      }
       if (!change.hostChanged) return
       networkPending = true
       // Adoption may have been allowed: what was in conflict deserves another look at once.
       for (const key of world.inForce.services.keys()) {
-        if (!world.book.ledger.services.has(key)) pending.add(key)
+        if (!world.book.ledger.services.has(key)) pending.set(key, undefined)
       }
     },
     touchAll() {
-      for (const key of world.inForce.services.keys()) pending.add(key)
-      for (const key of world.book.ledger.services.keys()) pending.add(key)
+      for (const key of world.inForce.services.keys()) pending.set(key, undefined)
+      for (const key of world.book.ledger.services.keys()) pending.set(key, undefined)
       networkPending = true
       dumpPending = true
     },
@@ -86,7 +91,7 @@ export function createReconciler(world: World): Reconciler {
     async plan() {
       await dump()
       const network = await planNetworkRound(world)
-      const services = (await planChunk(world, [...pending])).map((item) => item.plan)
+      const services = await planServices(world, pending.keys())
       const ops = [
         ...(network?.plan.adds ?? []),
         ...services.flatMap((plan) => plan.edits),
@@ -107,7 +112,7 @@ export function createReconciler(world: World): Reconciler {
       const keys = suspects(world, now)
       slice = takeInto(keys, slice, () => world.inForce.services.keys(), VERIFY_SLICE)
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
-      addRound(total, await reconcileServices(world, [...keys], 'verify'))
+      addRound(total, await reconcileServices(world, toLookAt(keys), 'verify'))
       return total
     },
     async verifyNetwork() {
@@ -122,9 +127,13 @@ export function createReconciler(world: World): Reconciler {
       drainSlice = takeInto(keys, drainSlice, () => drains.keys(), DRAIN_SLICE)
       const now = world.clock.monotonicMs()
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
-      return reconcileServices(world, [...keys], 'drain')
+      return reconcileServices(world, toLookAt(keys), 'drain')
     },
   }
+}
+
+function toLookAt(keys: ReadonlySet<string>): ReadonlyMap<string, Remembered> {
+  return new Map([...keys].map((key) => [key, undefined]))
 }
 
 /** What the dump shows missing, different or leaving, and failures whose time to be tried again has come. */

@@ -1,6 +1,7 @@
 /**
- * Observes, plans and applies some virtual services, in chunks that keep memory small. Ownership and
- * drain deadlines are on disk before the kernel hears of them; what could not be made is not owned after.
+ * Observes, plans and applies some virtual services, in parts so small that what they leave behind dies young.
+ * Ownership and drain deadlines are on disk before the kernel hears of them; what could not be made is not
+ * owned after.
  */
 import {
   destinationKey,
@@ -17,13 +18,14 @@ import {
   type ServicePlan,
   type StandingService,
 } from '../plan/plan-service.ts'
+import { recall, type Remembered } from './remembered.ts'
 import { failedOpsOf } from './troubles.ts'
 import { addRound, noRound, saveLedger, type Cause, type RoundResult, type World } from './world.ts'
 
-/** Services per kernel.apply call: about 22,000 ops at ten destinations each. */
-const APPLY_CHUNK = 2_000
-/** Services whose destinations are held in memory at once. */
-const OBSERVE_CHUNK = 500
+/** Services that are observed, planned and sent together: about 1,100 ops at ten destinations each. */
+const PART = 100
+/** Plans that wait for one write of the ledger. */
+const LEDGER_CHUNK = 2_000
 
 const NO_DRAINS: ReadonlyMap<string, number> = new Map()
 const NO_STATS = { connections: 0n, inPackets: 0n, outPackets: 0n, inBytes: 0n, outBytes: 0n }
@@ -33,35 +35,94 @@ type Planned = {
   readonly plan: ServicePlan
   readonly wasOwned: boolean
   readonly drainsBefore: ReadonlyMap<string, number>
+  /** Planned without a look at its destinations: a refusal only says that somebody else was there. */
+  readonly isRecalled: boolean
 }
 
-/** `onDone` hears each chunk whose services are as planned, or failed and recorded. */
+/**
+ * `work`: keys, each with what its service was known to be, or undefined to look first.
+ * `onDone` hears the keys whose services are as planned, or failed and recorded.
+ */
 export async function reconcileServices(
   world: World,
-  keys: readonly string[],
+  work: ReadonlyMap<string, Remembered>,
   cause: Cause,
   onDone: (keys: readonly string[]) => void = () => {},
 ): Promise<RoundResult> {
   const total = noRound()
-  for (let from = 0; from < keys.length; from += APPLY_CHUNK) {
-    const chunk = keys.slice(from, from + APPLY_CHUNK)
-    addRound(total, await carryOut(world, await planChunk(world, chunk), cause))
-    onDone(chunk)
+  const claimed = await claimMissing(world, work.keys())
+  const waiting: Planned[] = []
+  const flush = async (): Promise<void> => {
+    const items = waiting.splice(0)
+    for (const item of items) writeAhead(world, item)
+    await saveLedger(world)
+    addRound(total, await carryOut(world, items, cause))
+    await saveLedger(world)
+    onDone(items.map((item) => item.key))
   }
+  for (const part of partsOf(work)) {
+    const planned = await planPart(world, part, claimed)
+    const first = planned.filter((item) => concernsLedger(world, item))
+    waiting.push(...first)
+    const ready = first.length === 0 ? planned : planned.filter((item) => !first.includes(item))
+    addRound(total, await carryOut(world, ready, cause))
+    const waits = new Set(first.map((item) => item.key))
+    onDone([...part.keys()].filter((key) => !waits.has(key)))
+    if (waiting.length >= LEDGER_CHUNK) await flush()
+  }
+  if (waiting.length > 0) await flush()
+  else await saveLedger(world)
   return total
 }
 
 /** Plans of the services that need any work; changes nothing. */
-export async function planChunk(world: World, keys: readonly string[]): Promise<Planned[]> {
+export async function planServices(world: World, keys: Iterable<string>): Promise<ServicePlan[]> {
+  const plans: ServicePlan[] = []
+  const work = new Map([...keys].map((key) => [key, undefined]))
+  for (const part of partsOf(work)) {
+    plans.push(...(await planPart(world, part, new Set())).map((item) => item.plan))
+  }
+  return plans
+}
+
+function* partsOf(work: ReadonlyMap<string, Remembered>): Generator<Map<string, Remembered>> {
+  let part = new Map<string, Remembered>()
+  for (const [key, remembered] of work) {
+    part.set(key, remembered)
+    if (part.size < PART) continue
+    yield part
+    part = new Map()
+  }
+  if (part.size > 0) yield part
+}
+
+/** What is wanted and does not stand is ours from here on: one write for all of them. */
+async function claimMissing(world: World, keys: Iterable<string>): Promise<ReadonlySet<string>> {
+  const claimed = new Set<string>()
+  const { book, inForce, standing } = world
+  for (const key of keys) {
+    const desired = inForce.services.get(key)
+    if (desired === undefined || standing.has(key) || book.ledger.services.has(key)) continue
+    book.ledger.services.set(key, desired.drainSeconds)
+    claimed.add(key)
+  }
+  if (claimed.size > 0) book.touch()
+  await saveLedger(world)
+  return claimed
+}
+
+async function planPart(
+  world: World,
+  part: ReadonlyMap<string, Remembered>,
+  claimed: ReadonlySet<string>,
+): Promise<Planned[]> {
   const planned: Planned[] = []
-  for (let from = 0; from < keys.length; from += OBSERVE_CHUNK) {
-    const part = keys.slice(from, from + OBSERVE_CHUNK)
-    const observed = await observeServices(world, part)
-    const nowMs = world.clock.monotonicMs()
-    for (const key of part) {
-      const item = planOne(world, key, observed.get(key), nowMs)
-      if (item !== undefined) planned.push(item)
-    }
+  const { looked, recalled } = await observeServices(world, part)
+  const nowMs = world.clock.monotonicMs()
+  for (const key of part.keys()) {
+    const observed = recalled.get(key) ?? looked.get(key)
+    const item = planOne(world, { key, observed, claimed: claimed.has(key), nowMs })
+    if (item !== undefined) planned.push({ ...item, isRecalled: recalled.has(key) })
   }
   return planned
 }
@@ -69,40 +130,51 @@ export async function planChunk(world: World, keys: readonly string[]): Promise<
 /** Destinations of those that stand and may be touched; the others need no look. */
 async function observeServices(
   world: World,
-  keys: readonly string[],
-): Promise<Map<string, StandingService>> {
+  part: ReadonlyMap<string, Remembered>,
+): Promise<{
+  looked: ReadonlyMap<string, StandingService>
+  recalled: ReadonlyMap<string, StandingService>
+}> {
   const refs: ObservedService[] = []
-  const result = new Map<string, StandingService>()
-  for (const key of keys) {
+  const looked = new Map<string, StandingService>()
+  const recalled = new Map<string, StandingService>()
+  for (const [key, remembered] of part) {
     const service = world.standing.get(key)
     if (service === undefined) continue
     const concerns =
       world.book.ledger.services.has(key) ||
       (world.inForce.host.adopt && world.inForce.services.has(key))
-    if (concerns) refs.push(service)
-    else result.set(key, { ...service, destinations: [] })
+    const known = concerns ? recall(world, key, remembered) : undefined
+    if (known !== undefined) recalled.set(key, { ...service, destinations: known })
+    else if (concerns) refs.push(service)
+    else looked.set(key, { ...service, destinations: [] })
   }
-  if (refs.length === 0) return result
+  if (refs.length === 0) return { looked, recalled }
   const lists = await world.kernel.listDestinations(refs)
   for (const [i, service] of refs.entries()) {
     const key = serviceKey(service)
     const destinations = lists[i]
     if (destinations === undefined) world.standing.delete(key)
-    else result.set(key, { ...service, destinations })
+    else looked.set(key, { ...service, destinations })
   }
-  return result
+  return { looked, recalled }
 }
 
 function planOne(
   world: World,
-  key: string,
-  observed: StandingService | undefined,
-  nowMs: number,
-): Planned | undefined {
+  about: {
+    readonly key: string
+    readonly observed: StandingService | undefined
+    /** In the ledger since a moment ago, for this very plan. */
+    readonly claimed: boolean
+    readonly nowMs: number
+  },
+): Omit<Planned, 'isRecalled'> | undefined {
+  const { key, observed, claimed, nowMs } = about
   const { ledger } = world.book
   const desired = world.inForce.services.get(key)
   const ownedDrainSeconds = ledger.services.get(key)
-  const wasOwned = ownedDrainSeconds !== undefined
+  const wasOwned = ownedDrainSeconds !== undefined && !claimed
   const drainsBefore = ledger.drains.get(key) ?? NO_DRAINS
   const context: ServiceContext = {
     owned: wasOwned,
@@ -132,9 +204,7 @@ async function carryOut(
   planned: readonly Planned[],
   cause: Cause,
 ): Promise<RoundResult> {
-  if (planned.length === 0) return noRound()
-  for (const item of planned) writeAhead(world, item)
-  await saveLedger(world)
+  const result = noRound()
   const groups: Group[] = []
   for (const { key, plan } of planned) {
     if (plan.edits.length > 0 || plan.removals.length > 0) {
@@ -142,14 +212,30 @@ async function carryOut(
     }
   }
   const outcomes = await applyGroups(world.kernel, groups)
-  const result = noRound()
-  for (const item of planned)
-    addRound(result, settle(world, item, outcomes.get(item.key) ?? [], cause))
-  await saveLedger(world)
+  const surprises: string[] = []
+  for (const item of planned) {
+    const got = outcomes.get(item.key) ?? []
+    if (item.isRecalled && got.some((outcome) => !outcome.ok)) surprises.push(item.key)
+    else addRound(result, settle(world, item, got, cause))
+  }
+  if (surprises.length > 0) addRound(result, await lookAgain(world, surprises, cause))
   return result
 }
 
-/** Ownership, drain deadlines and drain times, before the kernel hears of them. */
+/** Somebody changed these behind our back: planned anew from what the kernel says. */
+function lookAgain(world: World, keys: readonly string[], cause: Cause): Promise<RoundResult> {
+  return reconcileServices(world, new Map(keys.map((key) => [key, undefined])), cause)
+}
+
+/** True where ownership, drain deadlines or drain times change: on disk before the kernel hears of them. */
+function concernsLedger(world: World, { key, plan, drainsBefore }: Planned): boolean {
+  const owned = world.book.ledger.services.get(key)
+  const drainSeconds = world.inForce.services.get(key)?.drainSeconds ?? owned
+  return (
+    (plan.owned ? drainSeconds : undefined) !== owned || !sameDeadlines(plan.drains, drainsBefore)
+  )
+}
+
 function writeAhead(world: World, { key, plan, wasOwned, drainsBefore }: Planned): void {
   const { book } = world
   const { ledger } = book

@@ -81,28 +81,41 @@ export const SERVICE = new AttributeTable({
   stats: { number: 12, codec: nested(STATS64) },
 })
 
-/** IPVS_DEST_ATTR_*. */
-export const DESTINATION = new AttributeTable({
+/** IPVS_DEST_ATTR_*: where a destination is. With the family it is its key. */
+const destinationEnd = {
   address: { number: 1, codec: binary },
   port: { number: 2, codec: be16 },
+} as const
+
+/** What a run of destinations mostly has in common. */
+const destinationSettings = {
   forwarding: { number: 3, codec: u32 },
   weight: { number: 4, codec: s32 },
   upperThreshold: { number: 5, codec: u32 },
   lowerThreshold: { number: 6, codec: u32 },
-  activeConnections: { number: 7, codec: u32 },
-  inactiveConnections: { number: 8, codec: u32 },
-  persistentConnections: { number: 9, codec: u32 },
   family: { number: 11, codec: u16 },
-  stats: { number: 12, codec: nested(STATS64) },
   tunnelType: { number: 13, codec: u8 },
   tunnelPort: { number: 14, codec: be16 },
   tunnelFlags: { number: 15, codec: u16 },
+} as const
+
+export const DESTINATION_END = new AttributeTable(destinationEnd)
+export const DESTINATION_SETTINGS = new AttributeTable(destinationSettings)
+export const DESTINATION = new AttributeTable({
+  ...destinationEnd,
+  ...destinationSettings,
+  activeConnections: { number: 7, codec: u32 },
+  inactiveConnections: { number: 8, codec: u32 },
+  persistentConnections: { number: 9, codec: u32 },
+  stats: { number: 12, codec: nested(STATS64) },
 })
+
+export const IPVS_CMD_ATTR_DEST = 2
 
 /** IPVS_CMD_ATTR_*: what stands at the top of each message. */
 export const COMMAND = new AttributeTable({
   service: { number: 1, codec: nested(SERVICE) },
-  destination: { number: 2, codec: nested(DESTINATION) },
+  destination: { number: IPVS_CMD_ATTR_DEST, codec: nested(DESTINATION) },
 })
 
 type ValuesOf<T> = T extends AttributeTable<infer F> ? AttributeValues<F> : never

@@ -5,16 +5,20 @@
 import {
   assertNever,
   ipToBytes,
+  type DestinationConfig,
   type DestinationRef,
   type Ip,
   type Op,
   type ServiceRef,
 } from '@lvs-fleet/contract'
-import { NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts'
+import { NLA_F_NESTED, NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts'
 import { beginGeneric } from '../netlink/generic.ts'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import {
   COMMAND,
+  DESTINATION_END,
+  DESTINATION_SETTINGS,
+  IPVS_CMD_ATTR_DEST,
   IPPROTO_TCP,
   IPPROTO_UDP,
   IPVS_CMD_DEL_DEST,
@@ -26,7 +30,6 @@ import {
   IPVS_CMD_SET_DEST,
   IPVS_CMD_SET_SERVICE,
   IPVS_GENL_VERSION,
-  type DestinationAttributes,
   type ServiceAttributes,
 } from './constants.ts'
 import { destinationConfig, familyNumber, serviceConfig } from './encode-config.ts'
@@ -45,12 +48,19 @@ const COMMANDS = {
 /** Bounded memory for addresses: a real server stands in many virtual services. */
 const ADDRESS_CACHE_MAX = 4096
 
-/** Writes the messages of one family number; remembers the last service key, which runs of ops share. */
+type EncodedSettings = {
+  readonly family: number
+  readonly config: DestinationConfig
+  readonly bytes: Uint8Array
+}
+
+/** Writes the messages of one family number; remembers the last service key and settings, which runs of ops share. */
 export class IpvsEncoder {
   private readonly family: number
   private readonly addresses = new Map<Ip, Uint8Array>()
   private lastService: ServiceRef | undefined
   private lastKey: Uint8Array = new Uint8Array(0)
+  private lastSettings: EncodedSettings | undefined
 
   constructor(family: number) {
     this.family = family
@@ -68,9 +78,7 @@ export class IpvsEncoder {
       case 'destination.create':
       case 'destination.update':
         writer.raw(this.encodedKey(op.service))
-        COMMAND.encode(writer, {
-          destination: { ...this.destinationKey(op.destination), ...destinationConfig(op.to) },
-        })
+        this.destination(writer, op.destination, op.to)
         break
       case 'service.remove':
         writer.raw(this.encodedKey(op.service))
@@ -106,6 +114,25 @@ export class IpvsEncoder {
     beginGeneric(writer, { family: this.family, flags, command, version: IPVS_GENL_VERSION })
   }
 
+  /** The whole IPVS_CMD_ATTR_DEST attribute: ten thousands of them are what a cold start consists of. */
+  private destination(writer: MessageWriter, end: DestinationRef, to: DestinationConfig): void {
+    const { family, ...key } = this.destinationKey(end)
+    const at = writer.openAttribute(IPVS_CMD_ATTR_DEST | NLA_F_NESTED)
+    DESTINATION_END.encode(writer, key)
+    writer.raw(this.encodedSettings(family, to))
+    writer.closeAttribute(at)
+  }
+
+  private encodedSettings(family: number, to: DestinationConfig): Uint8Array {
+    const last = this.lastSettings
+    if (last?.family === family && isSameConfig(last.config, to)) return last.bytes
+    const writer = new MessageWriter(Buffer.alloc(128))
+    DESTINATION_SETTINGS.encode(writer, { family, ...destinationConfig(to) })
+    const bytes = writer.bytes.subarray(0, writer.offset)
+    this.lastSettings = { family, config: to, bytes }
+    return bytes
+  }
+
   /** The whole IPVS_CMD_ATTR_SERVICE attribute that names a service. */
   private encodedKey(service: ServiceRef): Uint8Array {
     const last = this.lastService
@@ -133,7 +160,7 @@ export class IpvsEncoder {
     }
   }
 
-  private destinationKey(destination: DestinationRef): DestinationAttributes {
+  private destinationKey(destination: DestinationRef) {
     return {
       family: familyNumber(destination.address),
       address: this.addressBytes(destination.address),
@@ -149,4 +176,15 @@ export class IpvsEncoder {
     this.addresses.set(address, bytes)
     return bytes
   }
+}
+
+/** Equal to the last byte; false for some that are, never true for two that are not. */
+function isSameConfig(a: DestinationConfig, b: DestinationConfig): boolean {
+  return (
+    a.weight === b.weight &&
+    a.upperThreshold === b.upperThreshold &&
+    a.lowerThreshold === b.lowerThreshold &&
+    (a.forwarding === b.forwarding ||
+      (a.forwarding.method === b.forwarding.method && a.forwarding.method !== 'tun'))
+  )
 }
