@@ -20,7 +20,13 @@ describe('the doctor', () => {
 
   before(async () => {
     fleet = await FleetLab.start()
-    await fleet.bringUp()
+    await fleet.serveAll()
+    await fleet.applyIntent(twoSiteIntent())
+    // One after the other: each also tries its kernel, which is work for an emulated one.
+    for (const name of [...DIRECTORS, ...REAL_SERVERS]) {
+      await fleet.startAgent(name)
+      await fleet.converged([name], 120_000)
+    }
   })
   after(async () => fleet.stop())
 
