@@ -9,6 +9,8 @@
  * Errors are problem+json (RFC 9457) with a `code` from the API's closed list.
  */
 import * as z from 'zod'
+import { capabilitiesSchema } from './capabilities.ts'
+import { doctorSummarySchema } from './doctor.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
 
@@ -137,5 +139,9 @@ export const statusReportSchema = z.object({
   driftCount: z.int().min(0),
   drains: z.array(drainSchema).max(REPORT_LIST_MAX),
   drainCount: z.int().min(0),
+  /** What the host's kernel can; null until it was tried. */
+  capabilities: capabilitiesSchema.nullable().default(null),
+  /** What the cheap checks of the doctor found last; null until they ran. */
+  doctor: doctorSummarySchema.nullable().default(null),
 })
 export type StatusReport = z.infer<typeof statusReportSchema>

@@ -15,6 +15,19 @@ export const mutationSchema = z.object({
 })
 export type Mutation = z.infer<typeof mutationSchema>
 
+const verdictsSchema = z.record(z.string(), z.string())
+const capabilitiesSchema = z.object({
+  kernelRelease: z.string(),
+  ipvs: z.string(),
+  ipvsVersion: z.string().nullable(),
+  connectionTableSize: z.int().nullable(),
+  schedulers: verdictsSchema,
+  tunnels: verdictsSchema,
+  decapsulation: verdictsSchema,
+  syncDaemon: z.string(),
+  nftables: z.string(),
+})
+
 export const hostSchema = z.object({
   role: z.string(),
   name: z.string(),
@@ -23,11 +36,27 @@ export const hostSchema = z.object({
   published: z.object({ generation: z.int() }).nullable(),
   applied: z.object({ generation: z.int() }).nullable(),
   conditions: z.array(z.object({ type: z.string(), status: z.boolean(), message: z.string() })),
+  capabilities: capabilitiesSchema.nullable().default(null),
 })
 export type Host = z.infer<typeof hostSchema>
 
 export const hostListSchema = z.object({
   items: z.array(hostSchema),
+  nextCursor: z.string().nullish(),
+})
+const hostFindingSchema = z.object({
+  role: z.string(),
+  name: z.string(),
+  severity: z.string(),
+  check: z.string(),
+  object: z.string(),
+  found: z.string(),
+  symptom: z.string(),
+  commands: z.array(z.string()),
+})
+export type HostFinding = z.infer<typeof hostFindingSchema>
+export const findingListSchema = z.object({
+  items: z.array(hostFindingSchema),
   nextCursor: z.string().nullish(),
 })
 export const itemListSchema = z.object({

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander'
 import { ZodError } from 'zod'
 import { CliError } from './cli-error.ts'
+import { addDoctorCommands } from './commands/doctor.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
@@ -24,12 +25,14 @@ Examples:
   lvsfleet apply -f examples/two-sites.yaml
   lvsfleet status
   lvsfleet explain web-a
+  lvsfleet doctor
   lvsfleet drain sites b`,
   )
   .exitOverride()
 addFleetCommands(program)
 addObjectCommands(program)
 addHostCommands(program)
+addDoctorCommands(program)
 
 try {
   await program.parseAsync()

@@ -5,7 +5,7 @@
 import type { FailedOp, Op, Rejection } from '@lvs-fleet/contract'
 import { holdReason } from './hold.ts'
 import { KernelError, type Kernel } from './kernel/kernel.ts'
-import { ledgerIsEmpty } from './ledger/ledger.ts'
+import { ledgerIsEmpty, type Ledger } from './ledger/ledger.ts'
 import { openLedger, type LedgerBook } from './ledger/ledger-store.ts'
 import { shrinkAllowed, shrinkHeld } from './plan/guard.ts'
 import { errnoOf, type Clock, type Disk, type Log } from './ports.ts'
@@ -32,6 +32,7 @@ import {
   changeTo,
   nothingInForce,
   type Candidate,
+  type InForce,
   type Source,
   type StateChange,
   type Version,
@@ -111,6 +112,11 @@ export class Agent {
 
   get version(): Version | null {
     return this.world.inForce.version
+  }
+
+  /** What is in force and what is ours, for those who only look. */
+  get inForce(): { readonly inForce: InForce; readonly ledger: Ledger } {
+    return { inForce: this.world.inForce, ledger: this.world.book.ledger }
   }
 
   get hasDrains(): boolean {

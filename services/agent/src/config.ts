@@ -4,9 +4,26 @@ import { parseArgs } from 'node:util'
 import { parseIp, ROLES, type Ip, type Role } from '@lvs-fleet/contract'
 import { AgentError } from './ports.ts'
 
-export const EXIT = { ok: 0, failure: 1, usage: 2, refused: 3, changes: 4 } as const
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  refused: 3,
+  changes: 4,
+  risk: 5,
+  broken: 6,
+} as const
 
-export const COMMANDS = ['run', 'enrol', 'apply', 'hold', 'release', 'status'] as const
+export const COMMANDS = [
+  'run',
+  'enrol',
+  'apply',
+  'hold',
+  'release',
+  'status',
+  'doctor',
+  'probe-kernel',
+] as const
 export type Command = (typeof COMMANDS)[number]
 
 const DEFAULT_STATE_DIR = '/var/lib/lvsfleet-agent'
@@ -25,6 +42,10 @@ const OPTIONS = {
   'allow-shrink': { type: 'boolean' },
   force: { type: 'boolean' },
   reason: { type: 'string' },
+  fix: { type: 'boolean' },
+  json: { type: 'boolean' },
+  only: { type: 'string', multiple: true },
+  list: { type: 'boolean' },
   output: { type: 'string' },
   log: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -47,6 +68,11 @@ export type Config = {
   readonly allowShrink: boolean
   readonly force: boolean
   readonly reason: string | undefined
+  readonly fix: boolean
+  readonly json: boolean
+  /** Ids of checks; empty = all. */
+  readonly only: readonly string[]
+  readonly list: boolean
   readonly output: 'table' | 'json'
   readonly log: 'json' | 'plain'
   readonly help: boolean
@@ -81,6 +107,10 @@ export function parseConfig(args: readonly string[], env: Environment = process.
     allowShrink: values['allow-shrink'] ?? false,
     force: values.force ?? false,
     reason: values.reason,
+    fix: values.fix ?? false,
+    json: values.json ?? false,
+    only: (values.only ?? []).flatMap((text) => text.split(',')),
+    list: values.list ?? false,
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
       values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',

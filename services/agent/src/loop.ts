@@ -31,6 +31,8 @@ export type LoopDeps = {
   readonly random: Random
   readonly log: Log
   readonly status: StatusFile
+  /** Work beside the rounds, which says when a report is due. */
+  readonly background?: (onNews: () => void, signal: AbortSignal) => Promise<void>
   /** Absent when the host is not enrolled: it runs on what it has. */
   readonly controlPlane?: { readonly client: ControlPlane; readonly reporter: Reporter }
 }
@@ -39,6 +41,7 @@ export type LoopDeps = {
 export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void> {
   const reports = createNudge()
   const work = [rounds(deps, reports.nudge, signal)]
+  if (deps.background !== undefined) work.push(deps.background(reports.nudge, signal))
   if (deps.controlPlane !== undefined) {
     const { client, reporter } = deps.controlPlane
     const poller = createPoller({

@@ -4,14 +4,18 @@
  * leave the kernel as it is; so does a crash.
  */
 import { applyCommand } from './cli/apply-command.ts'
+import { doctorCommand } from './cli/doctor-command.ts'
 import { HELP } from './cli/help.ts'
+import { probeCommand } from './cli/probe-command.ts'
 import { runCommand } from './cli/run-command.ts'
 import { enrolNow, warnIfPlain, type Outside } from './cli/session.ts'
 import { statusCommand } from './cli/status-command.ts'
+import { probeInScratch } from './capabilities/scratch-namespace.ts'
 import { EXIT, parseConfig, type Config } from './config.ts'
 import { WireError } from './control-plane/http.ts'
 import { loadIdentity } from './control-plane/identity.ts'
 import { openDisk } from './disk/node-disk.ts'
+import { hostReader } from './doctor/facts/host-reader.ts'
 import { releaseHold, setHold } from './hold.ts'
 import { KernelError } from './kernel/kernel.ts'
 import { AgentError, errnoOf } from './ports.ts'
@@ -31,6 +35,11 @@ async function main(args: readonly string[]): Promise<number> {
     print: (text) => process.stdout.write(text),
     // Loaded late: enrol, hold and status need neither netlink nor its native parts.
     openKernel: async () => (await import('./kernel/linux-kernel.ts')).openKernel(),
+    doctor: {
+      reader: hostReader,
+      openInspector: async () => (await import('./kernel/inspect/inspector.ts')).openInspector(),
+      probe: (signal) => probeInScratch(ownCommand('probe-kernel'), signal),
+    },
     signal: stop.signal,
   })
 }
@@ -54,6 +63,10 @@ async function runNamed(config: Config, outside: Outside): Promise<number> {
       const { hostId, name } = await enrolNow(config, outside, disk)
       return say(`enrolled ${name} as ${hostId}\n`)
     }
+    case 'doctor':
+      return doctorCommand(config, outside)
+    case 'probe-kernel':
+      return probeCommand(outside.print)
     case 'hold':
       await setHold(await openDisk(config.stateDir), config.reason ?? 'by hand')
       return say('held: forwarding goes on, nothing is applied\n')
@@ -64,6 +77,11 @@ async function runNamed(config: Config, outside: Outside): Promise<number> {
       return say('released\n')
     }
   }
+}
+
+/** This same program, as another process. */
+function ownCommand(name: string): string[] {
+  return [process.execPath, ...process.execArgv, process.argv[1] ?? '', name]
 }
 
 function say(text: string): number {

@@ -2,6 +2,8 @@
 import {
   HELD_TEXT_MAX,
   REPORT_LIST_MAX,
+  type Capabilities,
+  type DoctorSummary,
   type Drain,
   type Rejection,
   type StatusReport,
@@ -13,6 +15,9 @@ export type HostFacts = {
   readonly bootId: string
   readonly kernelVersion: string
   readonly agentVersion: string
+  /** Filled in when they were found; see doctor/host-rounds.ts. */
+  capabilities?: Capabilities
+  doctor?: DoctorSummary
 }
 
 /** A report without its number, which is given when it is sent. */
@@ -44,6 +49,8 @@ export function takeSnapshot(
     driftCount: world.repairs.count,
     drains: drains.list,
     drainCount: drains.count,
+    capabilities: facts.capabilities ?? null,
+    doctor: facts.doctor ?? null,
   }
 }
 

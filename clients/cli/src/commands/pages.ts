@@ -11,11 +11,14 @@ export async function readPages<T>(
     readonly items: readonly T[]
     readonly nextCursor?: string | null | undefined
   }>,
+  query: Readonly<Record<string, string | undefined>> = {},
 ): Promise<T[]> {
   const items: T[] = []
   let cursor: string | undefined
   do {
-    const page = schema.parse(await api.json({ path, query: { limit: PAGE_SIZE, cursor } }))
+    const page = schema.parse(
+      await api.json({ path, query: { ...query, limit: PAGE_SIZE, cursor } }),
+    )
     items.push(...page.items)
     cursor = page.nextCursor ?? undefined
   } while (cursor !== undefined)

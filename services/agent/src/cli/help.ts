@@ -9,6 +9,7 @@ Commands
   hold           stop applying; forwarding goes on as it is
   release        apply again, and forget quarantined states
   status         what is in force on this host, from disk
+  doctor         look for what is set wrong on this host, and say what mends it
 
 Options
   --state-dir DIR        identity, last good states, ledger     [LVSFLEET_STATE_DIR, /var/lib/lvsfleet-agent]
@@ -24,10 +25,15 @@ Options
   --allow-shrink         apply: take away as much as the file says
   --force                apply: take a state older than the one in force
   --reason TEXT          hold, apply --force: kept and shown by status
+  --fix                  doctor: do what is safe (own objects, modules), then look again
+  --only CHECK           doctor: only this check, repeatable; --list shows them
+  --list                 doctor: the checks
+  --json                 doctor: findings as JSON
   --output table|json    status
   --log plain|json       log lines on stderr                    [LVSFLEET_LOG_FORMAT]
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 refused or held, 4 changes pending (--dry-run --detailed-exitcode)
+Exit codes: 0 ok, 1 failure, 2 usage, 3 refused or held, 4 changes pending (--dry-run --detailed-exitcode),
+doctor: 5 at risk, 6 broken
 
 Examples
   lvsfleet-agent --api https://fleet.example --role director --name lb1 --address 10.1.0.10 --token-file /run/token

@@ -11,6 +11,7 @@ import { logRound, runLoop, STATE_APPLIED } from '../loop.ts'
 import { AgentError } from '../ports.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile } from '../status-file.ts'
+import { doctorRounds } from '../doctor/host-rounds.ts'
 import { dryRun } from './dry-run.ts'
 import { enrolNow, openSession, warnIfPlain, type Outside, type Session } from './session.ts'
 
@@ -32,6 +33,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
       await session.agent.load()
     }
     const controlPlane = connect(config, outside, session)
+    const { doctor } = outside
     const status = createStatusFile(disk, outside.clock)
     if (config.once) return await runOnce(outside, session, controlPlane)
     if (controlPlane === undefined)
@@ -42,6 +44,15 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
         agent: session.agent,
         kernel,
         status,
+        ...(doctor === undefined
+          ? {}
+          : {
+              background: (onNews: () => void, signal: AbortSignal) =>
+                doctorRounds(
+                  { ...outside, ...session, kernel, doctor, onNews, stateDir: config.stateDir },
+                  signal,
+                ),
+            }),
         ...(controlPlane === undefined ? {} : { controlPlane }),
       },
       outside.signal,

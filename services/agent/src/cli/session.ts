@@ -6,8 +6,10 @@ import { createHttpClient } from '../control-plane/http.ts'
 import { loadIdentity, loadKey, trustOf, type HostKey } from '../control-plane/identity.ts'
 import { loadCounters, type Counters } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
+import type { DoctorPorts } from '../doctor/ports.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { AgentError, type Clock, type Disk, type Log, type Random } from '../ports.ts'
+import type { HostFacts } from '../report.ts'
 import { createStateStore } from '../state/store.ts'
 import { readHostFacts, readMachineId } from '../system.ts'
 
@@ -19,6 +21,8 @@ export type Outside = {
   /** Results go to stdout, nothing else does. */
   readonly print: (text: string) => void
   readonly openKernel: () => Promise<Kernel>
+  /** Absent where nobody looks: no checks, nothing known of the kernel. */
+  readonly doctor?: DoctorPorts
   readonly signal: AbortSignal
 }
 
@@ -28,23 +32,26 @@ export type Session = {
   readonly identity: EnrolAnswer | undefined
   readonly key: HostKey | undefined
   readonly counters: Counters
+  /** What the agent tells of its host; the doctor fills in what it finds. */
+  readonly facts: HostFacts
 }
 
 export async function openSession(outside: Outside, disk: Disk, kernel: Kernel): Promise<Session> {
   const identity = await loadIdentity(disk)
   const trust = identity === undefined ? undefined : trustOf(identity)
   const counters = await loadCounters(disk)
+  const facts = await readHostFacts()
   const agent = await Agent.open({
     kernel,
     disk,
     clock: outside.clock,
     log: outside.log,
-    facts: await readHostFacts(),
+    facts,
     trust,
     store: trust === undefined ? undefined : createStateStore(disk, trust),
     driftCount: counters.driftCount,
   })
-  return { agent, disk, identity, key: await loadKey(disk), counters }
+  return { agent, disk, identity, key: await loadKey(disk), counters, facts }
 }
 
 /** Enrols with what the command line gives; refuses with what is missing. */

@@ -14,6 +14,7 @@ import { rateLimit } from './rate-limit.ts'
 import { accessRoutes } from './routes/access.ts'
 import { agentRoutes } from './routes/agent.ts'
 import { controllerRoutes } from './routes/controller.ts'
+import { doctorRoutes } from './routes/doctor.ts'
 import { fleetRoutes } from './routes/fleet.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
@@ -64,6 +65,7 @@ export function createApp(deps: Deps): App {
   fleetRoutes(app, deps)
   intentRoutes(app, deps)
   hostRoutes(app, deps)
+  doctorRoutes(app, deps)
   accessRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)

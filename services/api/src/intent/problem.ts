@@ -12,6 +12,7 @@ export type ProblemCode =
   | 'tunnel-conflict'
   | 'threshold-order'
   | 'no-forwarding'
+  | 'kernel-refuses'
   | 'network-overlap'
   | 'vip-not-routed'
   | 'ports'

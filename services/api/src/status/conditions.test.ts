@@ -21,6 +21,8 @@ const report: StatusReport = {
   driftCount: 0,
   drains: [],
   drainCount: 0,
+  capabilities: null,
+  doctor: null,
 }
 const healthy: HostFacts = { published, report, reportReceivedAt: now, now, enrolled: true }
 const failed = { op: '+ service tcp/10.0.0.1:80 rr', code: 'ENOENT', message: 'no such scheduler' }

@@ -1,9 +1,11 @@
 /** Queries on enrolled identities, their access tokens, the ids of their assertions, and their reports. */
-import { and, count, eq, isNotNull, lt, lte } from 'drizzle-orm'
+import { and, count, eq, isNotNull, lt, lte, sql } from 'drizzle-orm'
 import {
+  capabilitiesSchema,
   publicKeySchema,
   roleSchema,
   statusReportSchema,
+  type Capabilities,
   type PublicKey,
   type Role,
   type StatusReport,
@@ -143,6 +145,21 @@ export async function loadReports(db: Queryable): Promise<Map<string, ReceivedRe
     .innerJoin(hosts, eq(hosts.id, reports.hostId))
     .where(eq(hosts.state, 'active'))
   return new Map(rows.map((row) => [`${row.role}/${row.name}`, parseReport(row)]))
+}
+
+/** What the kernel of each director can, as its active identity last reported; those that said nothing are left out. */
+export async function loadDirectorKernels(db: Queryable): Promise<Map<string, Capabilities>> {
+  const rows = await db
+    .select({ name: hosts.name, found: sql<unknown>`${reports.body}->'capabilities'` })
+    .from(reports)
+    .innerJoin(hosts, eq(hosts.id, reports.hostId))
+    .where(and(eq(hosts.state, 'active'), eq(hosts.role, 'director')))
+  const kernels = new Map<string, Capabilities>()
+  for (const { name, found } of rows) {
+    const parsed = capabilitiesSchema.safeParse(found)
+    if (parsed.success) kernels.set(name, parsed.data)
+  }
+  return kernels
 }
 
 export async function findReport(

@@ -3,6 +3,7 @@
  * checks the result, compiles it, and writes intent, revision, audit event and the states of the hosts that
  * it touches. A dry run does all of that but the writing. Writers go one at a time, over all processes.
  */
+import { splitKernelProblems } from '../compile/check-kernels.ts'
 import { compileFleet, type Compiled, type CompiledHost } from '../compile/compile.ts'
 import { ApiError } from '../errors.ts'
 import type { Fleet } from '../intent/fleet.ts'
@@ -15,7 +16,7 @@ import {
   updateEpoch,
 } from '../store/controller-store.ts'
 import { sqlState, type Queryable, type Tx } from '../store/database.ts'
-import { revokeIdentity } from '../store/host-store.ts'
+import { loadDirectorKernels, revokeIdentity } from '../store/host-store.ts'
 import { insertRevision, writeObjects, type Change } from '../store/intent-store.ts'
 import { writeShards, writeStates, type PublishedState } from '../store/state-store.ts'
 import { applyDiff, diffIntent, summarize, type IntentDiff } from './changes.ts'
@@ -140,8 +141,17 @@ async function plan(
   const problems = validateFleet(fleet)
   if (problems.length > 0) throw refuse(problems)
   const fresh = compileFleet(fleet)
-  if (fresh.problems.length > 0) throw refuse(fresh.problems)
-  const compiled = shareUnchanged(before, fresh)
+  const kernels = splitKernelProblems(
+    before.hosts.values(),
+    fresh.hosts.values(),
+    await loadDirectorKernels(db),
+  )
+  const wrong = [...fresh.problems, ...kernels.problems]
+  if (wrong.length > 0) throw refuse(wrong)
+  const compiled = shareUnchanged(before, {
+    ...fresh,
+    warnings: [...fresh.warnings, ...kernels.warnings],
+  })
   const objects = applyDiff(held, diff)
   const idOf = (host: CompiledHost) => objects.get(objectKey(host.role, host.name))?.id ?? ''
   const hosts = await changedHosts(db, { held, before, after: compiled, epoch, idOf })

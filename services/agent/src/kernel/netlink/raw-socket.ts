@@ -118,6 +118,8 @@ function configure(fd: number, receiveBufferBytes: number): void {
     NETLINK_GET_STRICT_CHK,
   ]
   for (const name of netlinkOptions) require(fd, { level: SOL_NETLINK, name, value: 1 })
+  // 0 leaves it as it is: root of a user namespace may not force it, and a few answers need no more.
+  if (receiveBufferBytes === 0) return
   require(fd, { level: SOL_SOCKET, name: SO_RCVBUFFORCE, value: receiveBufferBytes })
 }
 

@@ -20,7 +20,7 @@ export type NetlinkSocketOptions = {
   readonly protocol: number
   /** How long one request, one batch, or the next part of a dump may take. */
   readonly timeoutMs?: number
-  /** For tests. */
+  /** For tests, and for other socket options. */
   readonly open?: (handlers: DatagramHandlers, reads: RawSocketOptions['reads']) => DatagramSocket
 }
 

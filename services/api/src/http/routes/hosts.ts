@@ -1,6 +1,7 @@
 /** Hosts: what is published for each and what its agent says, and the state itself in three forms. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import {
+  capabilitiesSchema,
   hostPartSchema,
   roleSchema,
   serviceStateSchema,
@@ -45,6 +46,8 @@ const hostSchema = z
     conditions: z.array(
       z.object({ type: z.enum(CONDITION_TYPES), status: z.boolean(), message: z.string() }),
     ),
+    /** What its kernel can, found by trying; null until its agent said so. */
+    capabilities: capabilitiesSchema.nullable(),
     reportReceivedAt: z.string().nullable(),
   })
   .openapi('Host')
@@ -224,6 +227,7 @@ function hostOf(view: HostView): z.input<typeof hostSchema> {
             enrolledAt: identity.enrolledAt.toISOString(),
           },
     conditions: [...view.conditions],
+    capabilities: view.report?.capabilities ?? null,
     reportReceivedAt: view.reportReceivedAt?.toISOString() ?? null,
   }
 }

@@ -1,0 +1,51 @@
+/** Every check, in the order in which a packet meets what it looks at. To add one: CONTRIBUTING.md. */
+import type { Check } from './check.ts'
+import { vipOnDirector, vipOnLoopback, vipPreferred } from './checks/director-vips.ts'
+import { duplicateVip } from './checks/duplicate-vip.ts'
+import { foreignManager } from './checks/foreign.ts'
+import { clockSkew, stateDirectory } from './checks/host.ts'
+import { kernelModules } from './checks/kernel-modules.ts'
+import { limits } from './checks/limits.ts'
+import { liveDestinations } from './checks/live-destinations.ts'
+import { loops } from './checks/loops.ts'
+import { mssClamps, pathMtu } from './checks/mtu.ts'
+import { networkNamespace } from './checks/namespace.ts'
+import { natForwarding, snatConntrack } from './checks/nat.ts'
+import { persistenceDrain } from './checks/persistence.ts'
+import { portDiffers } from './checks/ports.ts'
+import { arpSysctls, vipOnRealServer } from './checks/real-server-vips.ts'
+import { drOnLink, routeToRealServer } from './checks/routes.ts'
+import { rpFilter } from './checks/rp-filter.ts'
+import { otherSysctls } from './checks/sysctls.ts'
+import { kernelTable } from './checks/table.ts'
+import { decapsulationOpen, tunnelDevice } from './checks/tunnel-devices.ts'
+
+export const ALL_CHECKS: readonly Check[] = [
+  networkNamespace,
+  kernelModules,
+  vipOnDirector,
+  vipOnLoopback,
+  vipPreferred,
+  duplicateVip,
+  kernelTable,
+  liveDestinations,
+  portDiffers,
+  routeToRealServer,
+  drOnLink,
+  natForwarding,
+  snatConntrack,
+  pathMtu,
+  tunnelDevice,
+  rpFilter,
+  vipOnRealServer,
+  arpSysctls,
+  mssClamps,
+  decapsulationOpen,
+  persistenceDrain,
+  loops,
+  otherSysctls,
+  foreignManager,
+  limits,
+  clockSkew,
+  stateDirectory,
+]

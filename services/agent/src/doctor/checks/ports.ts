@@ -1,0 +1,27 @@
+/** DR and TUN leave the packet as it is: the destination's port is ignored, so another one is a lie. */
+import { destinationKey, serviceKey } from '@lvs-fleet/contract'
+import type { Check, Found } from '../check.ts'
+
+export const portDiffers: Check = {
+  id: 'port-differs',
+  title: 'destinations of DR and TUN have the port of their virtual service',
+  examine: ({ state }) =>
+    state.services.flatMap((service) =>
+      service.destinations.flatMap((destination): Found[] => {
+        const { method } = destination.forwarding
+        if ((method !== 'dr' && method !== 'tun') || destination.port === service.port) return []
+        return [
+          {
+            severity: 'broken',
+            object: `${serviceKey(service)} > ${destinationKey(destination)}`,
+            found: `port ${destination.port} by ${method}`,
+            wanted: `port ${service.port}, or nat`,
+            why: `${method} does not translate ports: the real server is asked on ${service.port}`,
+            symptom: 'the wrong program answers, or connections are refused',
+            commands: ['# let the server listen on that port, or use forwarding: nat'],
+            fixable: false,
+          },
+        ]
+      }),
+    ),
+}

@@ -1,0 +1,50 @@
+/**
+ * Facts: everything that the checks may look at, as plain data. `null` always means "could not be seen",
+ * never "is not there"; a check that would need it says nothing.
+ */
+import type { Capabilities, ClampState, Ip } from '@lvs-fleet/contract'
+import type { Neighbour, RouteAnswer } from '../../kernel/inspect/inspector.ts'
+import type { ObservedDestination, ObservedNetwork, ObservedService } from '../../kernel/kernel.ts'
+
+export type SysctlOrigin = { readonly file: string; readonly value: string }
+
+export type ManagerProcess = { readonly name: string; readonly pid: number }
+
+/** What the nftables rules of all programs contain, as far as it concerns IPVS. */
+export type RulesetFacts = {
+  /** Tables with source NAT for packets of IPVS: `ip nat`. */
+  readonly snatForIpvs: readonly string[]
+}
+
+export type StateDirectory = {
+  /** The error of a trial write; null when it worked. */
+  readonly error: string | null
+  readonly freeBytes: number | null
+}
+
+export type Facts = {
+  readonly capabilities: Capabilities | null
+  /** Names of network namespaces (`net:[4026531840]`): our own, and the one that the host booted with. */
+  readonly namespace: { readonly own: string; readonly first: string } | null
+  readonly sysctls: ReadonlyMap<string, string>
+  /** Which file below sysctl.d sets a key at boot. */
+  readonly sysctlOrigins: ReadonlyMap<string, SysctlOrigin>
+  readonly network: ObservedNetwork
+  readonly clamps: readonly ClampState[] | null
+  /** null where IPVS could not be asked. */
+  readonly services: readonly ObservedService[] | null
+  readonly ipvsError: string | null
+  /** By service key; null where they were not read. */
+  readonly destinations: ReadonlyMap<string, readonly ObservedDestination[]> | null
+  readonly routes: ReadonlyMap<Ip, RouteAnswer>
+  readonly neighbours: readonly Neighbour[]
+  /** VIPs that another host answers ARP for, with what was seen; null without a program that can ask. */
+  readonly duplicates: ReadonlyMap<Ip, string> | null
+  readonly managers: readonly ManagerProcess[]
+  readonly ruleset: RulesetFacts | null
+  /** `TcpExtIPReversePathFilter` and the like, since boot. */
+  readonly counters: ReadonlyMap<string, number>
+  readonly stateDirectory: StateDirectory
+  /** Seconds that this host is ahead of the controller; null where it was not asked. */
+  readonly clockSkewSeconds: number | null
+}

@@ -1,0 +1,66 @@
+/** HostReader: what the doctor reads of the host beside the kernel's netlink. Fakes have files in memory. */
+import { readdir, readFile, readlink, statfs, writeFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { spawn } from 'node:child_process'
+import { errnoOf } from '../../ports.ts'
+import type { StateDirectory } from './facts.ts'
+
+export type HostReader = {
+  /** undefined when it is not there or may not be read. */
+  readText(path: string): Promise<string | undefined>
+  /** Names in a folder; empty when there is none. */
+  list(path: string): Promise<readonly string[]>
+  readLink(path: string): Promise<string | undefined>
+  /** What a program printed and how it ended; undefined when it is not installed or does not end. */
+  run(command: readonly string[]): Promise<{ code: number; output: string } | undefined>
+  tryStateDirectory(path: string): Promise<StateDirectory>
+}
+
+const TIMEOUT_MS = 10_000
+const OUTPUT_BYTES_MAX = 8 * 1024 * 1024
+const PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
+
+export const hostReader: HostReader = {
+  readText: (path) => readFile(path, 'utf8').catch(() => undefined),
+  list: (path) => readdir(path).catch(() => []),
+  readLink: (path) => readlink(path).catch(() => undefined),
+  run: (command) => outputOf(command),
+  tryStateDirectory,
+}
+
+function outputOf([file = '', ...args]: readonly string[]) {
+  return new Promise<{ code: number; output: string } | undefined>((resolve) => {
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH, LANG: 'C' } })
+    const chunks: Buffer[] = []
+    let length = 0
+    const end = (result: { code: number; output: string } | undefined): void => {
+      clearTimeout(timer)
+      child.kill('SIGKILL')
+      resolve(result)
+    }
+    const timer = setTimeout(() => end(undefined), TIMEOUT_MS)
+    const take = (chunk: Buffer): void => {
+      length += chunk.length
+      if (length > OUTPUT_BYTES_MAX) end(undefined)
+      else chunks.push(chunk)
+    }
+    child.stdout.on('data', take)
+    child.stderr.on('data', take)
+    child.on('error', () => end(undefined))
+    child.on('close', (code) => end({ code: code ?? -1, output: Buffer.concat(chunks).toString() }))
+  })
+}
+
+/** By trying: permissions, read-only mounts and full disks all look alike to somebody who only asks. */
+async function tryStateDirectory(path: string): Promise<StateDirectory> {
+  const space = await statfs(path).catch(() => undefined)
+  const freeBytes = space === undefined ? null : space.bavail * space.bsize
+  const file = join(path, `doctor.${process.pid}`)
+  try {
+    await writeFile(file, 'the doctor was here\n', { mode: 0o600 })
+    await rm(file, { force: true })
+    return { error: null, freeBytes }
+  } catch (error) {
+    return { error: `cannot be written: ${errnoOf(error) ?? String(error)}`, freeBytes }
+  }
+}

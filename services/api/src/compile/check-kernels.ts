@@ -1,0 +1,76 @@
+/**
+ * Holds compiled directors against the kernel's rules. Takes host states and what is known of each director's
+ * kernel; gives one problem per rule, virtual service and real server, with the director, the reason and what
+ * to do. What is not known of a kernel is allowed.
+ */
+import type { Capabilities, HostState, ServiceState } from '@lvs-fleet/contract'
+import { problem, type Problem } from '../intent/problem.ts'
+import { DESTINATION_RULES, SERVICE_RULES, twinOf } from './kernel-rules.ts'
+
+/** By name of the director. */
+export type KernelsKnown = ReadonlyMap<string, Capabilities>
+
+type Director = { readonly role: string; readonly name: string; readonly state: HostState }
+
+export function kernelProblems(hosts: Iterable<Director>, kernels: KernelsKnown): Problem[] {
+  const problems: Problem[] = []
+  for (const { role, name, state } of hosts) {
+    if (role !== 'director') continue
+    const kernel = kernels.get(name) ?? null
+    const seen = new Set<string>()
+    const say = (rule: string, service: ServiceState, field: string, text: string): void => {
+      const key = `${rule} ${service.name} ${text}`
+      if (seen.has(key)) return
+      seen.add(key)
+      const at = { kind: 'virtual-service', name: service.name, path: [field] } as const
+      problems.push(problem(at, 'kernel-refuses', `director ${name}: ${text}`))
+    }
+    for (const service of state.services) examine(service, kernel, say)
+  }
+  return problems
+}
+
+function examine(
+  service: ServiceState,
+  kernel: Capabilities | null,
+  say: (rule: string, service: ServiceState, field: string, text: string) => void,
+): void {
+  for (const { id, field, wrong } of SERVICE_RULES) {
+    const text = wrong(service, kernel)
+    if (text !== undefined) say(id, service, field, text)
+  }
+  for (const destination of service.destinations) {
+    for (const { id, wrong } of DESTINATION_RULES) {
+      const text = wrong(destination, service, kernel)
+      if (text !== undefined)
+        say(id, service, 'pool', `real server ${destination.realServer}: ${text}`)
+    }
+  }
+  const twin = twinOf(service)
+  if (twin !== undefined) {
+    const text = `real server ${twin.realServer}: ${twin.address} port ${twin.port} is a destination of port ${service.port} twice: list it once, or on another port`
+    say('destination-twice', service, 'pool', text)
+  }
+}
+
+/**
+ * Problems that a change brings, apart from those that stood before it: a kernel that lost a module must not
+ * stand in the way of every other change, such as the one that drains it.
+ */
+export function splitKernelProblems(
+  before: Iterable<Director>,
+  after: Iterable<Director>,
+  kernels: KernelsKnown,
+): { readonly problems: Problem[]; readonly warnings: Problem[] } {
+  const all = kernelProblems(after, kernels)
+  if (all.length === 0) return { problems: [], warnings: [] }
+  const stood = new Set(kernelProblems(before, kernels).map(keyOf))
+  return {
+    problems: all.filter((one) => !stood.has(keyOf(one))),
+    warnings: all.filter((one) => stood.has(keyOf(one))),
+  }
+}
+
+function keyOf({ pointer, message }: Problem): string {
+  return `${pointer} ${message}`
+}
