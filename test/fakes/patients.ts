@@ -23,7 +23,8 @@ export function link(
   name: string,
   fields: Partial<ObservedLink> = {},
 ): ObservedLink {
-  return { index, name, kind: '', up: true, mtu: 1500, local: null, remote: null, ...fields }
+  const ends = { local: null, remote: null, checksum: false }
+  return { index, name, kind: '', up: true, mtu: 1500, ...ends, ...fields }
 }
 
 export function held(
@@ -59,6 +60,7 @@ const NO_FACTS: Facts = {
   sysctls: new Map(),
   sysctlOrigins: new Map(),
   network: { links: [], addresses: [] },
+  guePorts: [],
   clamps: [],
   services: [],
   ipvsError: null,

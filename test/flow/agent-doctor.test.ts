@@ -136,6 +136,7 @@ test('--fix leaves what is not ours alone', async (t) => {
     mtu: 1480,
     local: null,
     remote: null,
+    checksum: false,
   })
   const writes = bench.kernel.writeCount()
   const { code, checks } = await bench.examine('--fix')
@@ -203,6 +204,7 @@ test('a running agent reports what its kernel can and what the cheap checks foun
     mtu: 1476,
     local: null,
     remote: null,
+    checksum: false,
   })
   const done = bench.run()
   const reported = () => bench.api.reports.findLast(({ doctor }) => doctor !== null)

@@ -10,6 +10,7 @@ import {
   unknownCapabilities,
   type DestinationState,
   type Op,
+  type EndpointService,
   type ServiceState,
 } from '@lvs-fleet/contract'
 import { kernelProblems } from '../../../services/api/src/compile/check-kernels.ts'
@@ -22,7 +23,7 @@ const V4 = '10.1.0.100'
 const V6 = 'fd01::100'
 const tun = { method: 'tun', tunnel: { type: 'ipip' } } as const
 const nat = { method: 'nat' } as const
-const persistence = (prefixLength: number) => ({ timeoutSeconds: 60, prefixLength })
+const persistence = (prefixLength: number) => ({ timeoutSeconds: 60, prefixLength, engine: null })
 /** What the probe finds on Debian's kernel. */
 const DEBIAN = { ...unknownCapabilities('6.1.0-debian'), schedulers: { twos: 'no' as const } }
 
@@ -32,7 +33,7 @@ type Row = {
   readonly answer: string
   readonly vip?: string
   readonly to?: readonly DestinationState[]
-  readonly fields?: Partial<Omit<ServiceState, 'address' | 'destinations'>>
+  readonly fields?: Partial<Omit<EndpointService, 'address' | 'destinations'>>
 }
 
 /** Refusals, each beside what is just allowed. */

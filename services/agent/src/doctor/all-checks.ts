@@ -18,7 +18,7 @@ import { drOnLink, routeToRealServer } from './checks/routes.ts'
 import { rpFilter } from './checks/rp-filter.ts'
 import { otherSysctls } from './checks/sysctls.ts'
 import { kernelTable } from './checks/table.ts'
-import { decapsulationOpen, tunnelDevice } from './checks/tunnel-devices.ts'
+import { decapsulationOpen, guePort, tunnelDevice } from './checks/tunnel-devices.ts'
 
 export const ALL_CHECKS: readonly Check[] = [
   networkNamespace,
@@ -36,6 +36,7 @@ export const ALL_CHECKS: readonly Check[] = [
   snatConntrack,
   pathMtu,
   tunnelDevice,
+  guePort,
   rpFilter,
   vipOnRealServer,
   arpSysctls,

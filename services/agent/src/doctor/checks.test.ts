@@ -53,9 +53,32 @@ const persistent = (weights: readonly number[]) =>
     service(
       '10.1.0.100',
       weights.map((weight, i) => destination(`10.1.0.${11 + i}`, { weight })),
-      { persistence: { timeoutSeconds: 300, prefixLength: 32 } },
+      { persistence: { timeoutSeconds: 300, prefixLength: 32, engine: null } },
     ),
   )
+
+/** A real server that also has a GRE device, its other end checking sums. */
+function gre(checksum: boolean): Patient {
+  const { facts: seen, state } = realServer()
+  const ends = { local: ip('10.2.0.11'), remote: ip('10.1.0.10') }
+  const device = { name: 'lvsf-g', kind: 'gre' as const, ...ends, checksum }
+  const { links, addresses } = seen.network
+  const standing = link(9, 'lvsf-g', { kind: 'gre', ...ends, checksum })
+  return {
+    facts: { ...seen, network: { links: [...links, standing], addresses } },
+    state: { ...state, host: { ...state.host, devices: [...state.host.devices, device] } },
+  }
+}
+
+/** A real server on whose address the directors' GUE arrives. */
+function gue(): Patient {
+  const { facts: seen, state } = realServer()
+  const guePort = { address: ip('10.2.0.11'), port: 6080 }
+  return {
+    facts: { ...seen, guePorts: [{ ...guePort, family: 'ipv4', exact: true }] },
+    state: { ...state, host: { ...state.host, guePorts: [guePort] } },
+  }
+}
 
 type Row = {
   readonly name: string
@@ -300,6 +323,42 @@ const ILL: Row[] = [
       links: links.map((one) => (one.name === 'lvsf-4' ? { ...one, remote: ip('10.9.9.9') } : one)),
     })),
     want: ['broken tunnel-device device lvsf-4'],
+  },
+  {
+    name: 'a GRE device that wants no checksums where the directors send them',
+    on: () => gre(true),
+    change: network(({ links }) => ({
+      links: links.map((one) => (one.name === 'lvsf-g' ? { ...one, checksum: false } : one)),
+    })),
+    want: ['broken tunnel-device device lvsf-g'],
+    command: 'ip link change lvsf-g type gre local 10.2.0.11 remote 10.1.0.10 icsum',
+  },
+  {
+    name: 'a GRE device and its checksums as the state has them',
+    on: () => gre(true),
+    change: (patient) => patient,
+    want: [],
+  },
+  {
+    name: 'a GUE port that is not open',
+    on: gue,
+    change: facts(() => ({ guePorts: [] })),
+    want: ['broken gue-port gue port 10.2.0.11:6080'],
+    command: 'modprobe fou',
+  },
+  {
+    name: 'a GUE port that is open for every address',
+    on: gue,
+    change: facts(() => ({
+      guePorts: [{ address: null, family: 'ipv4' as const, port: 6080, exact: true }],
+    })),
+    want: [],
+  },
+  {
+    name: 'a GUE port of which nothing could be seen',
+    on: gue,
+    change: facts(() => ({ guePorts: null })),
+    want: [],
   },
   {
     name: 'strict rp_filter on the device',

@@ -16,7 +16,7 @@ const tun = { method: 'tun', tunnel: { type: 'ipip' } } as const
 const vip = '10.1.0.100'
 const one = (fields: Parameters<typeof destination>[1], address = '10.1.0.11') =>
   hostState([service(vip, [destination(address, fields)])])
-const persistence = { timeoutSeconds: 60, prefixLength: 32 }
+const persistence = { timeoutSeconds: 60, prefixLength: 32, engine: null }
 
 const ROWS: {
   rule: string

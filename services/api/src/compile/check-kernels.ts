@@ -3,7 +3,12 @@
  * kernel; gives one problem per rule, virtual service and real server, with the director, the reason and what
  * to do. What is not known of a kernel is allowed.
  */
-import type { Capabilities, HostState, ServiceState } from '@lvs-fleet/contract'
+import {
+  serviceKey,
+  type Capabilities,
+  type HostState,
+  type ServiceState,
+} from '@lvs-fleet/contract'
 import { problem, type Problem } from '../intent/problem.ts'
 import { DESTINATION_RULES, SERVICE_RULES, twinOf } from './kernel-rules.ts'
 
@@ -48,7 +53,7 @@ function examine(
   }
   const twin = twinOf(service)
   if (twin !== undefined) {
-    const text = `real server ${twin.realServer}: ${twin.address} port ${twin.port} is a destination of port ${service.port} twice: list it once, or on another port`
+    const text = `real server ${twin.realServer}: ${twin.address} port ${twin.port} is a destination of ${serviceKey(service)} twice: list it once, or on another port`
     say('destination-twice', service, 'pool', text)
   }
 }

@@ -11,10 +11,11 @@ import {
   destinationKey,
   familyOf,
   parseCidr,
+  serviceFamily,
+  serviceKey,
   type Capabilities,
   type DestinationState,
   type Family,
-  type Ip,
   type ServiceState,
 } from '@lvs-fleet/contract'
 
@@ -95,11 +96,13 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
     effect: 'refuses',
     answer: 'EINVAL',
     source: 'net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_add_service: plen < 1 || plen > 128',
-    wrong: ({ address, persistence }) =>
-      persistence !== null &&
-      (persistence.prefixLength < 1 || persistence.prefixLength > addressBits(address))
-        ? `persistence cannot look at ${persistence.prefixLength} of ${addressBits(address)} bits of a client address`
-        : undefined,
+    wrong: (service) => {
+      const bits = BITS[serviceFamily(service)]
+      const length = service.persistence?.prefixLength ?? bits
+      return length < 1 || length > bits
+        ? `persistence cannot look at ${length} of ${bits} bits of a client address`
+        : undefined
+    },
   },
 ]
 
@@ -111,8 +114,8 @@ export const DESTINATION_RULES: readonly DestinationRule[] = [
     source:
       'net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_set_cmd: udest.af != svc->af needs IP_VS_CONN_F_TUNNEL',
     wrong: ({ address, forwarding }, service) =>
-      familyOf(address) !== familyOf(service.address) && forwarding.method !== 'tun'
-        ? `${forwarding.method} cannot reach ${address} for ${service.address}: only tun changes the family`
+      familyOf(address) !== serviceFamily(service) && forwarding.method !== 'tun'
+        ? `${forwarding.method} cannot reach ${address} for ${nameOf(service)}: only tun changes the family`
         : undefined,
   },
   {
@@ -132,8 +135,8 @@ export const DESTINATION_RULES: readonly DestinationRule[] = [
     source:
       'net/netfilter/ipvs/ip_vs_xmit.c, ip_vs_dr_xmit and ip_vs_tunnel_xmit leave the packet as it is',
     wrong: ({ port, forwarding }, service) =>
-      port !== service.port && forwarding.method !== 'nat'
-        ? `${forwarding.method} cannot translate port ${service.port} to ${port}: only nat can`
+      port !== portOf(service) && forwarding.method !== 'nat'
+        ? `${forwarding.method} cannot translate ${portOf(service) === 0 ? 'many ports' : `port ${portOf(service)}`} to ${port}: only nat can`
         : undefined,
   },
   {
@@ -202,6 +205,11 @@ function isHashing(scheduler: string): boolean {
 
 const BITS: Readonly<Record<Family, number>> = { ipv4: 32, ipv6: 128 }
 
-function addressBits(address: Ip): number {
-  return BITS[familyOf(address)]
+/** 0 where a mark names the service: whatever the client asked for. */
+function portOf(service: ServiceState): number {
+  return 'firewallMark' in service ? 0 : service.port
+}
+
+function nameOf(service: ServiceState): string {
+  return 'firewallMark' in service ? serviceKey(service) : service.address
 }

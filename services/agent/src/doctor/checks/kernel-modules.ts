@@ -1,5 +1,5 @@
 /** IPVS itself, schedulers and tunnel kinds that the state in force needs and this kernel has not. */
-import { destinationKey, serviceKey } from '@lvs-fleet/contract'
+import { destinationKey, familyOf, serviceKey } from '@lvs-fleet/contract'
 import type { Check, Found, Patient } from '../check.ts'
 
 export const kernelModules: Check = {
@@ -66,18 +66,30 @@ function features({ facts, state }: Patient): Found[] {
   return [...found.values()]
 }
 
+const MODULES = {
+  ipip: 'ipip',
+  sit: 'sit',
+  ip6tnl: 'ip6_tunnel',
+  gre: 'ip_gre',
+  ip6gre: 'ip6_gre',
+  fou: 'fou',
+  fou6: 'fou6',
+} as const
+
 function devices({ facts, state }: Patient): Found[] {
-  const kinds = new Set(
-    state.host.devices.map(({ kind }) => kind).filter((kind) => kind !== 'dummy'),
-  )
+  const kinds = new Set<keyof typeof MODULES>()
+  for (const { kind } of state.host.devices) if (kind !== 'dummy') kinds.add(kind)
+  for (const { address } of state.host.guePorts) {
+    kinds.add(familyOf(address) === 'ipv4' ? 'fou' : 'fou6')
+  }
   return [...kinds].flatMap((kind): Found[] => {
     if (facts.capabilities?.decapsulation[kind] !== 'no') return []
-    const module = { ipip: 'ipip', sit: 'sit', ip6tnl: 'ip6_tunnel' }[kind]
+    const module = MODULES[kind]
     return [
       {
         severity: 'broken',
-        object: `device kind ${kind}`,
-        found: `this kernel (${facts.capabilities.kernelRelease}) makes no ${kind} device`,
+        object: kind.startsWith('fou') ? `GUE ports (${kind})` : `device kind ${kind}`,
+        found: `this kernel (${facts.capabilities.kernelRelease}) makes none`,
         wanted: `module ${module}`,
         why: 'tunnelled packets of the directors are not unpacked',
         symptom: 'the share of clients that this real server would serve is refused',

@@ -2,7 +2,7 @@
  * MTU: what a real server announces as MSS implies how large the packets of its tunnels are; the interface
  * that they come in by must take them. And an IPv6 tunnel that leaves less than 1280 bytes drops silently.
  */
-import { familyOf, type ClampState } from '@lvs-fleet/contract'
+import { familyOf, type ClampState, type DeviceState, type Family } from '@lvs-fleet/contract'
 import type { Check, Found, Patient } from '../check.ts'
 
 /** RFC 8200: the least that every IPv6 link must carry. */
@@ -47,7 +47,7 @@ export const pathMtu: Check = {
 function incoming({ facts, state }: Patient): Found[] {
   return state.host.devices.flatMap((device): Found[] => {
     if (device.kind === 'dummy') return []
-    const need = neededBytes(device.kind, state.host.clamps)
+    const need = neededBytes(device, state.host.clamps)
     const holder = facts.network.addresses.find(({ address }) => address === device.local)
     const link = facts.network.links.find(({ index }) => index === holder?.linkIndex)
     if (need === undefined || link === undefined || link.mtu >= need) return []
@@ -59,16 +59,23 @@ function incoming({ facts, state }: Patient): Found[] {
 
 /** Only families that the device unpacks; the least MSS is the one that the state computed for the worst path. */
 function neededBytes(
-  kind: 'ipip' | 'sit' | 'ip6tnl',
+  device: Exclude<DeviceState, { kind: 'dummy' }>,
   clamps: readonly ClampState[],
 ): number | undefined {
-  const outer = kind === 'ip6tnl' ? OUTER_BYTES.ipv6 : OUTER_BYTES.ipv4
-  const inside = clamps.filter(({ address }) => {
-    if (kind === 'ip6tnl') return true
-    return familyOf(address) === (kind === 'ipip' ? 'ipv4' : 'ipv6')
-  })
+  const inside = clamps.filter(({ address }) => carries(device.kind, familyOf(address)))
   if (inside.length === 0) return undefined
-  return Math.min(...inside.map((c) => c.mss + INNER_BYTES[familyOf(c.address)])) + outer
+  const least = Math.min(...inside.map((c) => c.mss + INNER_BYTES[familyOf(c.address)]))
+  return least + OUTER_BYTES[familyOf(device.local)] + greBytes(device)
+}
+
+function carries(kind: DeviceState['kind'], inner: Family): boolean {
+  if (kind === 'ipip') return inner === 'ipv4'
+  return kind !== 'sit' || inner === 'ipv6'
+}
+
+/** RFC 2784: 4 bytes, and 4 more with a checksum. */
+function greBytes(device: DeviceState): number {
+  return 'checksum' in device ? (device.checksum ? 8 : 4) : 0
 }
 
 /** On a director: below this the kernel drops without a word (ip_vs_xmit.c, ensure_mtu_is_adequate). */

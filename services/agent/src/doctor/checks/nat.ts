@@ -1,5 +1,5 @@
 /** NAT on a director: the host must forward, and source NAT only works while IPVS tells conntrack of its packets. */
-import { familyOf, type Family } from '@lvs-fleet/contract'
+import { serviceFamily, type Family } from '@lvs-fleet/contract'
 import type { Check, Found, InForceView } from '../check.ts'
 import { sysctlCommands, sysctlText } from './sysctl-finding.ts'
 
@@ -56,7 +56,8 @@ export const snatConntrack: Check = {
 
 function usesNat(state: InForceView, family: Family): boolean {
   return state.services.some(
-    ({ address, destinations }) =>
-      familyOf(address) === family && destinations.some((d) => d.forwarding.method === 'nat'),
+    (service) =>
+      serviceFamily(service) === family &&
+      service.destinations.some((d) => d.forwarding.method === 'nat'),
   )
 }

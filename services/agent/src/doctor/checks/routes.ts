@@ -123,5 +123,6 @@ function notOnLink({ destination, service, route }: Leg, { facts }: Patient): Fo
 }
 
 function vips(state: InForceView): ReadonlySet<Ip> {
-  return new Set(state.services.map(({ address }) => address))
+  const named = state.services.flatMap((service) => ('address' in service ? [service.address] : []))
+  return new Set([...named, ...state.host.marks.map(({ address }) => address)])
 }

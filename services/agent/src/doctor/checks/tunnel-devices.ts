@@ -2,7 +2,7 @@
  * Tunnel devices of a real server: those that the state wants stand, are up and have the right ends; and no
  * other device decapsulates from everybody (CVE-2020-10136).
  */
-import type { DeviceState } from '@lvs-fleet/contract'
+import { familyOf, guePortKey, type DeviceState } from '@lvs-fleet/contract'
 import type { ObservedLink } from '../../kernel/kernel.ts'
 import type { Check, Found } from '../check.ts'
 
@@ -50,11 +50,16 @@ function faultOf(
       command: `ip link del ${device.name}`,
     }
   }
-  return link.up ? undefined : { found: 'down', command: `ip link set ${device.name} up` }
+  if (!link.up) return { found: 'down', command: `ip link set ${device.name} up` }
+  if (!('checksum' in device) || device.checksum === link.checksum) return undefined
+  const found = link.checksum ? 'wants checksums' : 'wants no checksums'
+  return { found, command: `ip link change ${device.name} type ${device.kind}${endsOf(device)}` }
 }
 
 function endsOf(device: DeviceState): string {
-  return device.kind === 'dummy' ? '' : ` local ${device.local} remote ${device.remote}`
+  if (device.kind === 'dummy') return ''
+  const checksum = 'checksum' in device ? (device.checksum ? ' icsum' : ' noicsum') : ''
+  return ` local ${device.local} remote ${device.remote}${checksum}`
 }
 
 function makeCommand(device: DeviceState): string {
@@ -64,6 +69,40 @@ function makeCommand(device: DeviceState): string {
 
 /** Kinds that unpack; `remote any` takes packets of anybody. */
 const DECAPSULATING = new Set(['ipip', 'sit', 'ip6tnl', 'gre', 'ip6gre', 'gretap', 'ip6gretap'])
+
+export const guePort: Check = {
+  id: 'gue-port',
+  title: 'each GUE port is open',
+  examine: ({ facts, state }) =>
+    state.host.guePorts.flatMap((wanted): Found[] => {
+      if (facts.guePorts === null) return []
+      const family = familyOf(wanted.address)
+      const isOpen = facts.guePorts.some(
+        (one) =>
+          one.exact &&
+          one.family === family &&
+          one.port === wanted.port &&
+          (one.address === null || one.address === wanted.address),
+      )
+      if (isOpen) return []
+      const six = family === 'ipv6' ? ' -6' : ''
+      return [
+        {
+          severity: 'broken',
+          object: `gue port ${guePortKey(wanted)}`,
+          found: 'not open',
+          wanted: 'open for GUE',
+          why: 'what directors send by GUE is not unpacked',
+          symptom: 'the share of clients that comes by GUE is refused at once (IPv6: hangs)',
+          commands: [
+            'modprobe fou',
+            `ip fou add port ${wanted.port} gue${six} local ${wanted.address}`,
+          ],
+          fixable: true,
+        },
+      ]
+    }),
+}
 
 export const decapsulationOpen: Check = {
   id: 'decapsulation-open',

@@ -48,6 +48,10 @@ export async function collectFacts(
     sysctls: present(await kernel.readSysctls(keys)),
     sysctlOrigins: sysctlOrigins(await readSysctlFiles(reader), keys),
     network,
+    guePorts:
+      state.host.guePorts.length === 0
+        ? []
+        : await kernel.observeGuePorts().catch(nullForKernelError),
     clamps: isFull ? await kernel.observeClamps().catch(nullForKernelError) : null,
     ...ipvs,
     destinations: isFull && ipvs.services !== null ? await readDestinations(kernel, state) : null,

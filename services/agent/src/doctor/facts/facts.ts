@@ -4,7 +4,12 @@
  */
 import type { Capabilities, ClampState, Ip } from '@lvs-fleet/contract'
 import type { Neighbour, RouteAnswer } from '../../kernel/inspect/inspector.ts'
-import type { ObservedDestination, ObservedNetwork, ObservedService } from '../../kernel/kernel.ts'
+import type {
+  ObservedDestination,
+  ObservedGuePort,
+  ObservedNetwork,
+  ObservedService,
+} from '../../kernel/kernel.ts'
 
 export type SysctlOrigin = { readonly file: string; readonly value: string }
 
@@ -30,6 +35,7 @@ export type Facts = {
   /** Which file below sysctl.d sets a key at boot. */
   readonly sysctlOrigins: ReadonlyMap<string, SysctlOrigin>
   readonly network: ObservedNetwork
+  readonly guePorts: readonly ObservedGuePort[] | null
   readonly clamps: readonly ClampState[] | null
   /** null where IPVS could not be asked. */
   readonly services: readonly ObservedService[] | null
