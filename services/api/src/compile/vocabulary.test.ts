@@ -153,7 +153,6 @@ describe('ports become services', () => {
         ipvs: { timeouts: { udpSeconds: 30 }, syncThreshold: { packets: 3, period: 50 } },
       }),
     )
-    // `dir` replaced what `synced` set on dir-a, so only the settings are looked at.
     const { services, ...host } = stateOf(change)
     assert.deepEqual(hostPartSchema.parse(JSON.parse(JSON.stringify(host))), host)
     for (const service of services) {
@@ -291,7 +290,7 @@ describe('refused, with the field and the reason', () => {
       name: 'two names that choose one mark',
       change: (fleet) => {
         const body = { ports: ['1-100'], pool: 'web', carriedBy: { sites: ['a'] } }
-        const [one = '', two = ''] = collidingNames()
+        const [one, two] = collidingNames()
         edit(fleet, 'virtualServices', one, { ...body, vips: ['10.1.0.101'] })
         edit(fleet, 'virtualServices', two, { ...body, vips: ['10.1.0.102'] })
       },
@@ -426,10 +425,9 @@ describe('seen by people', () => {
         carriedBy: { directors: ['dir-a'] },
       }),
       (fleet) => {
-        const own = fleet['directors']?.['dir-a']
-        Object.assign(own ?? {}, {
-          ipvs: { timeouts: { udpSeconds: 30 }, syncThreshold: { packets: 3, period: 50 } },
-        })
+        dir({ ipvs: { timeouts: { udpSeconds: 30 }, syncThreshold: { packets: 3, period: 50 } } })(
+          fleet,
+        )
         edit(fleet, 'virtualServices', 'sig', {
           protocol: 'sctp',
           vips: ['10.1.0.101'],
