@@ -62,7 +62,11 @@ describe('ranges of ports', () => {
   after(async () => fleet.stop())
 
   it('one port becomes a thousand while clients go on', async () => {
-    const load = await fleet.lab.load('cl-a', { url: `http://${VIP}/`, ratePerSecond: 10 })
+    const load = await fleet.lab.load('cl-a', {
+      url: `http://${VIP}/`,
+      ratePerSecond: 10,
+      timeoutMs: 5_000,
+    })
     await fleet.applyIntent(intent([80, '8000-8999']), '?allowShrink=true')
     await fleet.converged(HOSTS)
     const { answers, errors } = await load.stop()
@@ -118,7 +122,11 @@ describe('ranges of ports', () => {
   })
 
   it('the range shrinks to one port again while clients go on', async () => {
-    const load = await fleet.lab.load('cl-a', { url: `http://${VIP}/`, ratePerSecond: 10 })
+    const load = await fleet.lab.load('cl-a', {
+      url: `http://${VIP}/`,
+      ratePerSecond: 10,
+      timeoutMs: 5_000,
+    })
     await fleet.applyIntent(intent([80]), '?allowShrink=true')
     await fleet.converged(HOSTS)
     const { errors } = await load.stop()
