@@ -1,6 +1,6 @@
 /**
  * Keyed diff of two host states into ops, in the order in which they may be carried out:
- * devices, GUE ports, sysctls, addresses, clamps, services, destinations; then removals, reversed.
+ * devices, GUE ports, sysctls, addresses, clamps, source NAT, services, destinations; then removals, reversed.
  * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
  */
 import { canonicalJson } from './canonical.ts'
@@ -9,6 +9,7 @@ import {
   destinationKey,
   guePortKey,
   serviceKey,
+  sourceNatKey,
   type DestinationRef,
   type DeviceState,
   type HostState,
@@ -209,6 +210,7 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
     (c) => c.address,
     (c) => c.address,
   )
+  const sourceNats = diffByKey(desired.sourceNats, current.sourceNats, sourceNatKey, sourceNatKey)
   for (const device of devices.created) adds.push({ kind: 'device.create', device })
   for (const [device, from] of devices.kept) {
     if (canonicalJson(device) !== canonicalJson(from))
@@ -228,6 +230,10 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
     if (to.mss !== from.mss) adds.push({ kind: 'clamp.set', clamp: to, from: from.mss })
   }
   for (const address of addresses.created) adds.push({ kind: 'address.add', address })
+  for (const sourceNat of sourceNats.created) adds.push({ kind: 'source-nat.add', sourceNat })
+  for (const sourceNat of sourceNats.removed) {
+    removals.push({ kind: 'source-nat.remove', sourceNat })
+  }
   for (const address of addresses.removed) removals.push({ kind: 'address.remove', address })
   for (const clamp of clamps.removed) removals.push({ kind: 'clamp.remove', clamp })
   for (const sysctl of sysctls.removed) {

@@ -117,6 +117,13 @@ export type SysctlState = z.infer<typeof sysctlStateSchema>
 export const clampStateSchema = z.object({ address: ipSchema, mss: z.int().min(536).max(65_495) })
 export type ClampState = z.infer<typeof clampStateSchema>
 
+/**
+ * Connections from this VIP to this real server by NAT leave with an address of the director itself as their source,
+ * so that replies return whatever way the real server is routed. It sees the director as its client.
+ */
+export const sourceNatStateSchema = z.object({ vip: ipSchema, server: ipSchema })
+export type SourceNatState = z.infer<typeof sourceNatStateSchema>
+
 /** Everything but the virtual services: small, and changed seldom. */
 export const hostPartSchema = z.object({
   /** Take over kernel objects that are wanted and stand there already, not made by this agent. */
@@ -128,6 +135,7 @@ export const hostPartSchema = z.object({
   addresses: z.array(addressStateSchema),
   sysctls: z.array(sysctlStateSchema),
   clamps: z.array(clampStateSchema),
+  sourceNats: z.array(sourceNatStateSchema).default([]),
 })
 export type HostPart = z.infer<typeof hostPartSchema>
 
@@ -141,6 +149,7 @@ export const EMPTY_HOST_PART: HostPart = {
   addresses: [],
   sysctls: [],
   clamps: [],
+  sourceNats: [],
 }
 export const EMPTY_HOST_STATE: HostState = { ...EMPTY_HOST_PART, services: [] }
 
@@ -167,6 +176,11 @@ export function addressKey(state: AddressState): string {
 /** `10.2.0.11:6080`, `[fd02::11]:6080`. */
 export function guePortKey(state: GuePortState): string {
   return endpoint(state)
+}
+
+/** `10.1.0.100 > 10.2.0.11`: VIP and real server. */
+export function sourceNatKey(state: SourceNatState): string {
+  return `${state.vip} > ${state.server}`
 }
 
 function endpoint(ref: { readonly address: Ip; readonly port: number }): string {

@@ -8,6 +8,7 @@ import {
   destinationKey,
   guePortKey,
   serviceKey,
+  sourceNatKey,
   type AddressState,
   type ClampState,
   type DestinationRef,
@@ -16,6 +17,7 @@ import {
   type GuePortState,
   type ServiceRef,
   type ServiceState,
+  type SourceNatState,
 } from './host-state.ts'
 import type { Forwarding, Tunnel } from './ipvs.ts'
 
@@ -40,6 +42,8 @@ export type Op =
   | { kind: 'address.remove'; address: AddressState }
   | { kind: 'clamp.set'; clamp: ClampState; from: number | null }
   | { kind: 'clamp.remove'; clamp: ClampState }
+  | { kind: 'source-nat.add'; sourceNat: SourceNatState }
+  | { kind: 'source-nat.remove'; sourceNat: SourceNatState }
   | { kind: 'service.create'; service: ServiceRef; to: ServiceConfig }
   | { kind: 'service.update'; service: ServiceRef; from: ServiceConfig; to: ServiceConfig }
   | { kind: 'service.remove'; service: ServiceRef }
@@ -85,6 +89,10 @@ export function describeOp(op: Op): string {
         : `~ mss clamp ${op.clamp.address} ${op.from} -> ${op.clamp.mss}`
     case 'clamp.remove':
       return `- mss clamp ${op.clamp.address}`
+    case 'source-nat.add':
+      return `+ source nat ${sourceNatKey(op.sourceNat)}`
+    case 'source-nat.remove':
+      return `- source nat ${sourceNatKey(op.sourceNat)}`
     case 'service.create':
       return `+ service ${serviceKey(op.service)} ${describeService(op.to)}`
     case 'service.update':

@@ -13,6 +13,7 @@ import {
   hostPrefixLength,
   serviceConfig,
   serviceKey,
+  sourceNatKey,
   type ClampState,
   type DestinationConfig,
   type DestinationRef,
@@ -20,6 +21,7 @@ import {
   type Op,
   type ServiceConfig,
   type ServiceRef,
+  type SourceNatState,
 } from '@lvs-fleet/contract'
 import {
   KernelError,
@@ -68,6 +70,7 @@ export type FakeKernel = Kernel & {
   /** By `address:port`, `*:port` where open for every address. */
   readonly guePorts: Map<string, ObservedGuePort>
   readonly clamps: Map<string, ClampState>
+  readonly sourceNats: Map<string, SourceNatState>
   /** Ops that changed something, as text, in order. */
   readonly journal: string[]
   readonly calls: {
@@ -99,6 +102,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
   const sysctls = new Map<string, string>()
   const guePorts = new Map<string, ObservedGuePort>()
   const clamps = new Map<string, ClampState>()
+  const sourceNats = new Map<string, SourceNatState>()
   const listeners = new Set<() => void>()
   let scope = options.scope ?? 'boot-1/net-1'
   let nextIndex = 2
@@ -279,6 +283,13 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         return clamps.delete(op.clamp.address)
           ? undefined
           : { code: 'ENOENT', message: 'no such clamp' }
+      case 'source-nat.add':
+        sourceNats.set(sourceNatKey(op.sourceNat), op.sourceNat)
+        return undefined
+      case 'source-nat.remove':
+        return sourceNats.delete(sourceNatKey(op.sourceNat))
+          ? undefined
+          : { code: 'ENOENT', message: 'no such source nat' }
     }
   }
 
@@ -305,6 +316,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     sysctls,
     guePorts,
     clamps,
+    sourceNats,
     journal: [],
     calls: { listServices: 0, listDestinations: 0, destinationsListedFor: 0, apply: 0 },
     fault: undefined,
@@ -340,6 +352,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     readSysctls: (keys) => read(() => new Map(keys.map((key) => [key, sysctls.get(key)]))),
     observeGuePorts: () => read(() => [...guePorts.values()]),
     observeClamps: () => read(() => [...clamps.values()]),
+    observeSourceNats: () => read(() => [...sourceNats.values()]),
     async apply(ops) {
       kernel.calls.apply++
       const outcomes: Outcome[] = []
@@ -377,6 +390,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       services.clear()
       clamps.clear()
       guePorts.clear()
+      sourceNats.clear()
       for (const name of links.keys()) if (name !== 'eth0') links.delete(name)
       addresses.length = 0
       scope = `${scope}+`
@@ -422,6 +436,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       }
       for (const [key, value] of sysctls) lines.push(`sysctl ${key}=${value}`)
       for (const clamp of clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
+      for (const key of sourceNats.keys()) lines.push(`source nat ${key}`)
       return lines.map((line) => `${line}\n`).join('')
     },
   }

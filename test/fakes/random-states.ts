@@ -5,6 +5,7 @@ import {
   guePortKey,
   ip,
   serviceKey,
+  sourceNatKey,
   type DeviceState,
   type Forwarding,
   type HostState,
@@ -55,6 +56,9 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
     adopt: options.adopt ?? false,
     lingerSeconds: random.pick([0, 20]),
     devices,
+    sourceNats: [1, 2]
+      .filter(() => random.chance(0.4))
+      .map((n) => ({ vip: ip('10.1.0.1'), server: ip(`10.2.0.${n}`) })),
     guePorts: guePorts.map((port) => ({ address: ip('10.1.0.11'), port })),
     addresses: services.map((s) => ({ address: s.address, place })),
     sysctls: random.chance(0.5) ? [{ key: 'net.ipv4.vs.pmtu_disc', value: '0', accept: [] }] : [],
@@ -92,6 +96,7 @@ export function shapeWanted(state: HostState, foreign: readonly ServiceState[]):
   for (const { address, place } of state.addresses) {
     lines.push(`address ${address} ${'device' in place ? place.device : '?'}`)
   }
+  for (const pair of state.sourceNats) lines.push(`source nat ${sourceNatKey(pair)}`)
   for (const clamp of state.clamps) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
   lines.push(`pmtu_disc ${state.sysctls.length > 0 ? '0' : '1'}`)
   return lines.toSorted()
@@ -110,6 +115,7 @@ export function shapeOf(kernel: FakeKernel): string[] {
     const link = [...kernel.links.values()].find((candidate) => candidate.index === linkIndex)
     lines.push(`address ${address} ${link?.name ?? '?'}`)
   }
+  for (const key of kernel.sourceNats.keys()) lines.push(`source nat ${key}`)
   for (const clamp of kernel.clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
   lines.push(`pmtu_disc ${kernel.sysctls.get('net.ipv4.vs.pmtu_disc') ?? '?'}`)
   return lines.toSorted()

@@ -8,6 +8,7 @@ import type { IpvsOp } from './ipvs/encode.ts'
 import { KernelError, type Outcome } from './kernel.ts'
 import type { NetlinkFailure } from './netlink/message.ts'
 import type { ClampOp } from './nft/clamps.ts'
+import type { SourceNatOp } from './nft/source-nats.ts'
 import type { NetworkOp } from './rtnl/rtnl-kernel.ts'
 import type { SysctlOp } from './sysctl.ts'
 
@@ -17,6 +18,7 @@ export type Run =
   | { readonly kind: 'gue-port'; readonly ops: readonly GuePortOp[] }
   | { readonly kind: 'sysctl'; readonly ops: readonly SysctlOp[] }
   | { readonly kind: 'clamp'; readonly ops: readonly ClampOp[] }
+  | { readonly kind: 'source-nat'; readonly ops: readonly SourceNatOp[] }
 
 export type CarryOut = (run: Run) => Promise<readonly (NetlinkFailure | undefined)[]>
 
@@ -88,6 +90,9 @@ function toRun(first: Op, ops: readonly Op[]): Run {
     case 'clamp.set':
     case 'clamp.remove':
       return { kind: 'clamp', ops: only<ClampOp>(ops) }
+    case 'source-nat.add':
+    case 'source-nat.remove':
+      return { kind: 'source-nat', ops: only<SourceNatOp>(ops) }
     default:
       return assertNever(first)
   }

@@ -12,6 +12,7 @@ import type {
   Op,
   ServiceConfig,
   ServiceRef,
+  SourceNatState,
 } from '@lvs-fleet/contract'
 
 /** `exact` is false where the kernel holds settings that the vocabulary cannot say (other flags, engines, tunnels). */
@@ -112,6 +113,8 @@ export type Kernel = {
   observeGuePorts(): Promise<readonly ObservedGuePort[]>
   /** Clamps in the agent's own nftables tables; empty when there are none. */
   observeClamps(): Promise<readonly ClampState[]>
+  /** Source NAT in the agent's own nftables tables; empty when there is none. */
+  observeSourceNats(): Promise<readonly SourceNatState[]>
   /** Carries out ops in order, batched; goes on after a failure; one outcome per op, same order. */
   apply(ops: readonly Op[]): Promise<Outcome[]>
   /** Calls back (coalesced) when links or addresses change behind our back; returns the unsubscribe function. */

@@ -1,5 +1,6 @@
 /**
- * The kernel port on a real Linux: composes IPVS, links and addresses, GUE ports, sysctls and clamps. The sockets
+ * The kernel port on a real Linux: composes IPVS, links and addresses, GUE ports, sysctls, clamps and
+ * source NAT. The sockets
  * belong to the network namespace in which the process was started.
  */
 import { readFile, stat } from 'node:fs/promises'
@@ -13,6 +14,7 @@ import { KernelError, type Kernel } from './kernel.ts'
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './netlink/constants.ts'
 import { NetlinkSocket } from './netlink/socket.ts'
 import { Clamps } from './nft/clamps.ts'
+import { SourceNats } from './nft/source-nats.ts'
 import { NetworkMonitor } from './rtnl/network-monitor.ts'
 import { RtnlKernel } from './rtnl/rtnl-kernel.ts'
 import { Sysctls } from './sysctl.ts'
@@ -36,6 +38,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const gue = new GueKernel(generic)
   const sysctls = new Sysctls()
   const clamps = new Clamps()
+  const sourceNats = new SourceNats()
   let writes = 0
 
   function applyRun(run: Run): Promise<Applied> {
@@ -50,6 +53,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
         return sysctls.apply(run.ops)
       case 'clamp':
         return clamps.apply(run.ops)
+      case 'source-nat':
+        return sourceNats.apply(run.ops)
       default:
         return assertNever(run)
     }
@@ -62,6 +67,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     readSysctls: (keys) => sysctls.read(keys),
     observeGuePorts: () => gue.observe(),
     observeClamps: () => clamps.observe(),
+    observeSourceNats: () => sourceNats.observe(),
     apply: (ops) =>
       applyOps(ops, async (run) => {
         const { failures, writeCount } = await applyRun(run)

@@ -9,6 +9,8 @@ import {
   deviceStateSchema,
   guePortKey,
   guePortStateSchema,
+  sourceNatKey,
+  sourceNatStateSchema,
 } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
@@ -29,6 +31,7 @@ const ledgerFileSchema = z.object({
   addresses: z.array(z.tuple([z.string(), addressStateSchema])),
   sysctls: z.array(z.object({ key: z.string(), previous: z.string(), value: z.string() })),
   clamps: z.array(clampStateSchema),
+  sourceNats: z.array(sourceNatStateSchema).default([]),
   lingers: z.array(z.tuple([z.string(), deadlineSchema])),
 })
 type LedgerFile = z.infer<typeof ledgerFileSchema>
@@ -93,6 +96,7 @@ function fromFile(file: LedgerFile): Ledger {
     addresses: new Map(file.addresses),
     sysctls: new Map(file.sysctls.map((sysctl) => [sysctl.key, sysctl])),
     clamps: new Map(file.clamps.map((clamp) => [clamp.address, clamp])),
+    sourceNats: new Map(file.sourceNats.map((pair) => [sourceNatKey(pair), pair])),
     lingers: new Map(file.lingers),
   }
 }
@@ -109,6 +113,7 @@ function toFile(ledger: Ledger, sequence: number): LedgerFile {
     addresses: [...ledger.addresses],
     sysctls: [...ledger.sysctls.values()],
     clamps: [...ledger.clamps.values()],
+    sourceNats: [...ledger.sourceNats.values()],
     lingers: [...ledger.lingers],
   }
 }

@@ -3,7 +3,13 @@
  * Deadlines are on the clock that starts with the host (Clock.monotonicMs): a ledger is void after a
  * reboot anyway, because the kernel objects are gone, and a jumping wall clock must not end a drain.
  */
-import type { AddressState, ClampState, DeviceState, GuePortState } from '@lvs-fleet/contract'
+import type {
+  AddressState,
+  ClampState,
+  DeviceState,
+  GuePortState,
+  SourceNatState,
+} from '@lvs-fleet/contract'
 
 export type OwnedSysctl = {
   readonly key: string
@@ -26,6 +32,7 @@ export type Ledger = {
   readonly addresses: Map<string, AddressState>
   readonly sysctls: Map<string, OwnedSysctl>
   readonly clamps: Map<string, ClampState>
+  readonly sourceNats: Map<string, SourceNatState>
   /** Object key of a network object that left the state → when it may go. */
   readonly lingers: Map<string, number>
 }
@@ -41,6 +48,7 @@ export function emptyLedger(scope: string): Ledger {
     addresses: new Map(),
     sysctls: new Map(),
     clamps: new Map(),
+    sourceNats: new Map(),
     lingers: new Map(),
   }
 }
@@ -52,6 +60,7 @@ export function ledgerIsEmpty(ledger: Ledger): boolean {
     ledger.guePorts.size === 0 &&
     ledger.addresses.size === 0 &&
     ledger.sysctls.size === 0 &&
-    ledger.clamps.size === 0
+    ledger.clamps.size === 0 &&
+    ledger.sourceNats.size === 0
   )
 }

@@ -5,6 +5,7 @@
 import {
   addressKey,
   guePortKey,
+  sourceNatKey,
   type AddressState,
   type ClampState,
   type DeviceState,
@@ -12,6 +13,7 @@ import {
   type GuePortState,
   type Ip,
   type Op,
+  type SourceNatState,
 } from '@lvs-fleet/contract'
 import type {
   ObservedAddress,
@@ -27,6 +29,7 @@ export type ObservedHost = {
   readonly guePorts: readonly ObservedGuePort[]
   readonly sysctls: ReadonlyMap<string, string | undefined>
   readonly clamps: readonly ClampState[]
+  readonly sourceNats: readonly SourceNatState[]
 }
 
 export type NetworkContext = {
@@ -45,6 +48,7 @@ export type Claim =
   | { readonly kind: 'address'; readonly address: AddressState }
   | { readonly kind: 'sysctl'; readonly sysctl: OwnedSysctl }
   | { readonly kind: 'clamp'; readonly clamp: ClampState }
+  | { readonly kind: 'source-nat'; readonly sourceNat: SourceNatState }
 
 export type NetworkPlan = {
   readonly adds: readonly Op[]
@@ -74,6 +78,7 @@ export const objectKey = {
   address: (address: AddressState): string => `address ${addressKey(address)}`,
   sysctl: (key: string): string => `sysctl ${key}`,
   clamp: (address: Ip): string => `clamp ${address}`,
+  sourceNat: (pair: SourceNatState): string => `source-nat ${sourceNatKey(pair)}`,
 }
 
 /** The address on the interface it is meant for, with whatever prefix length. */

@@ -1,5 +1,12 @@
-/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps. One group. */
-import { addressKey, guePortKey, type FailedOp, type HostPart, type Op } from '@lvs-fleet/contract'
+/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps, source NAT. One group. */
+import {
+  addressKey,
+  guePortKey,
+  sourceNatKey,
+  type FailedOp,
+  type HostPart,
+  type Op,
+} from '@lvs-fleet/contract'
 import { sendForgiving } from '../apply/apply.ts'
 import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -23,11 +30,13 @@ export async function planNetworkRound(world: World): Promise<NetworkRound | und
   ])
   const guePortsMatter = inForce.host.guePorts.length > 0 || book.ledger.guePorts.size > 0
   const clampsMatter = inForce.host.clamps.length > 0 || book.ledger.clamps.size > 0
+  const sourceNatsMatter = inForce.host.sourceNats.length > 0 || book.ledger.sourceNats.size > 0
   const observed: ObservedHost = {
     network: await kernel.observeNetwork(),
     guePorts: guePortsMatter ? await kernel.observeGuePorts() : [],
     sysctls: keys.size === 0 ? new Map() : await kernel.readSysctls([...keys]),
     clamps: clampsMatter ? await kernel.observeClamps() : [],
+    sourceNats: sourceNatsMatter ? await kernel.observeSourceNats() : [],
   }
   const draining = drainingAddresses(world)
   const used = new Set(draining)
@@ -91,9 +100,16 @@ export async function reconcileNetwork(world: World, cause: Cause): Promise<Roun
 }
 
 function concernsNothing(host: HostPart, ledger: Ledger): boolean {
-  const { devices, guePorts, addresses, sysctls, clamps } = host
-  const wanted = [devices, guePorts, addresses, sysctls, clamps]
-  const owned = [ledger.devices, ledger.guePorts, ledger.addresses, ledger.sysctls, ledger.clamps]
+  const { devices, guePorts, addresses, sysctls, clamps, sourceNats } = host
+  const wanted = [devices, guePorts, addresses, sysctls, clamps, sourceNats]
+  const owned = [
+    ledger.devices,
+    ledger.guePorts,
+    ledger.addresses,
+    ledger.sysctls,
+    ledger.clamps,
+    ledger.sourceNats,
+  ]
   return wanted.every((list) => list.length === 0) && owned.every((map) => map.size === 0)
 }
 
@@ -122,13 +138,15 @@ function record(ledger: Ledger, claim: Claim): void {
   else if (claim.kind === 'gue-port') ledger.guePorts.set(guePortKey(claim.guePort), claim.guePort)
   else if (claim.kind === 'address') ledger.addresses.set(addressKey(claim.address), claim.address)
   else if (claim.kind === 'sysctl') ledger.sysctls.set(claim.sysctl.key, claim.sysctl)
-  else ledger.clamps.set(claim.clamp.address, claim.clamp)
+  else if (claim.kind === 'clamp') ledger.clamps.set(claim.clamp.address, claim.clamp)
+  else ledger.sourceNats.set(sourceNatKey(claim.sourceNat), claim.sourceNat)
 }
 
 const CREATIONS: ReadonlySet<Op['kind']> = new Set([
   'device.create',
   'gue-port.open',
   'address.add',
+  'source-nat.add',
 ])
 
 /** What was not made is not ours; a timeout may have made it. */
@@ -156,6 +174,7 @@ function forgetKey(ledger: Ledger, key: string): void {
   else if (kind === 'address') ledger.addresses.delete(name)
   else if (kind === 'sysctl') ledger.sysctls.delete(name)
   else if (kind === 'clamp') ledger.clamps.delete(name)
+  else if (kind === 'source-nat') ledger.sourceNats.delete(name)
 }
 
 function claimKey(claim: Claim): string {
@@ -163,7 +182,8 @@ function claimKey(claim: Claim): string {
   if (claim.kind === 'gue-port') return objectKey.guePort(claim.guePort)
   if (claim.kind === 'address') return objectKey.address(claim.address)
   if (claim.kind === 'sysctl') return objectKey.sysctl(claim.sysctl.key)
-  return objectKey.clamp(claim.clamp.address)
+  if (claim.kind === 'clamp') return objectKey.clamp(claim.clamp.address)
+  return objectKey.sourceNat(claim.sourceNat)
 }
 
 /** Of an op of the network part; no other op comes here. */
@@ -171,6 +191,7 @@ function keyOf(op: Op): string {
   if ('device' in op) return objectKey.device(op.device)
   if ('guePort' in op) return objectKey.guePort(op.guePort)
   if ('address' in op) return objectKey.address(op.address)
+  if ('sourceNat' in op) return objectKey.sourceNat(op.sourceNat)
   if ('clamp' in op) return objectKey.clamp(op.clamp.address)
   return 'key' in op ? objectKey.sysctl(op.key) : ''
 }

@@ -3,12 +3,14 @@ import {
   cidrContains,
   compareIps,
   familyOf,
+  sourceNatKey,
   type AddressState,
   type DestinationState,
   type Family,
   type HostState,
   type Ip,
   type ServiceState,
+  type SourceNatState,
   type SysctlState,
 } from '@lvs-fleet/contract'
 import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
@@ -27,6 +29,7 @@ export function expandDirector(
   index: FleetIndex,
 ): HostState {
   const services = carried.flatMap(({ service, routes }) => expandService(service, routes))
+  const sourceNats = sourceNatsOf(carried)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
     if (service.vipDelivery !== 'address') continue
@@ -40,8 +43,9 @@ export function expandDirector(
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: directorSysctls(services),
+    sysctls: directorSysctls(services, sourceNats),
     clamps: [],
+    sourceNats,
     services: services.toSorted(byServiceKey),
   }
 }
@@ -108,8 +112,23 @@ function anchorOf(director: DirectorSpec, vip: Ip, index: FleetIndex): Ip {
   return anchor
 }
 
+function sourceNatsOf(carried: readonly ServiceRoutes[]): SourceNatState[] {
+  const found = new Map<string, SourceNatState>()
+  for (const { vip, choice } of carried.flatMap(({ routes }) => routes)) {
+    if (!choice.ok || choice.sourceNat !== true) continue
+    const sourceNat = { vip, server: choice.address }
+    found.set(sourceNatKey(sourceNat), sourceNat)
+  }
+  return [...found.values()].toSorted(
+    (a, b) => compareIps(a.vip, b.vip) || compareIps(a.server, b.server),
+  )
+}
+
 /** What the director's namespace must be set to for the methods that it uses. */
-function directorSysctls(services: readonly ServiceState[]): SysctlState[] {
+function directorSysctls(
+  services: readonly ServiceState[],
+  sourceNats: readonly SourceNatState[],
+): SysctlState[] {
   const uses = (methods: readonly string[], family?: Family) =>
     services.some(
       (service) =>
@@ -123,6 +142,10 @@ function directorSysctls(services: readonly ServiceState[]): SysctlState[] {
   }
   if (uses(['nat'], 'ipv6')) {
     sysctls.push({ key: 'net.ipv6.conf.all.forwarding', value: '1', accept: ['1'] })
+  }
+  // Without conntrack entries of IPVS connections, netfilter's NAT passes them by without a word.
+  if (sourceNats.length > 0) {
+    sysctls.push({ key: 'net.ipv4.vs.conntrack', value: '1', accept: ['1'] })
   }
   // A director of DR and TUN never sees an answer, so a finished connection stays in FIN_WAIT for two minutes,
   // and a client port that comes back meanwhile goes to the same real server, even one that drains. Bit 2

@@ -76,6 +76,7 @@ export function expandRealServer(
     addresses: [...vipAddresses(vips), ...tunnelAddresses(tunnels, ipv4On)],
     sysctls: realServerSysctls(vips, tunnels, ipv4On),
     clamps: clampsOf(mss),
+    sourceNats: [],
     services: [],
   }
 }

@@ -14,6 +14,7 @@ export function mergeStates(director: HostState, server: HostState): HostState {
     addresses: [...director.addresses, ...addresses].toSorted(byAddress),
     sysctls: [...director.sysctls, ...server.sysctls.filter((sysctl) => !keys.has(sysctl.key))],
     clamps: [...director.clamps, ...server.clamps],
+    sourceNats: director.sourceNats,
     services: director.services,
   }
 }

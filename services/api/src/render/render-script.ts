@@ -12,6 +12,7 @@ import {
   type GuePortState,
   type HostState,
   type Role,
+  type SourceNatState,
   type SysctlState,
 } from '@lvs-fleet/contract'
 import { ipvsAddLines, ipvsRemoveLines } from './ipvsadm-lines.ts'
@@ -84,6 +85,7 @@ function setupLines(state: HostState): string[] {
     ...state.sysctls.map(sysctlLine),
     ...state.addresses.map((address) => addressLine('replace', address)),
     ...clampLines(state.clamps),
+    ...sourceNatLines(state.sourceNats),
     ...state.services.flatMap(ipvsAddLines),
   ]
   return lines.length === 0 ? ['echo "nothing to set up on this host"'] : lines
@@ -97,6 +99,9 @@ function removeLines(state: HostState): string[] {
   )
   return [
     ...state.services.flatMap(ipvsRemoveLines),
+    ...sourceNatFamilies(state.sourceNats).map(
+      ([family]) => `nft delete table ${family} lvsfleet-nat 2>/dev/null || true`,
+    ),
     ...clampFamilies(state.clamps).map(
       ([family]) => `nft delete table ${family} lvsfleet 2>/dev/null || true`,
     ),
@@ -171,6 +176,29 @@ function clampFamilies(clamps: readonly ClampState[]): (readonly ['ip' | 'ip6', 
   const ofFamily = (family: 'ipv4' | 'ipv6') =>
     clamps.filter(({ address }) => familyOf(address) === family)
   return ([['ip', ofFamily('ipv4')] as const, ['ip6', ofFamily('ipv6')] as const] as const).filter(
+    ([, list]) => list.length > 0,
+  )
+}
+
+/** What IPVS sends from one of these VIPs to one of these real servers leaves with an address of this host. */
+function sourceNatLines(pairs: readonly SourceNatState[]): string[] {
+  return sourceNatFamilies(pairs).flatMap(([family, list]) => [
+    `nft delete table ${family} lvsfleet-nat 2>/dev/null || true`,
+    `nft add table ${family} lvsfleet-nat`,
+    `nft add chain ${family} lvsfleet-nat source '{ type nat hook postrouting priority srcnat; }'`,
+    ...list.map(
+      ({ vip, server }) =>
+        `nft add rule ${family} lvsfleet-nat source ct original ${family} daddr ${vip} ${family} daddr ${server} masquerade`,
+    ),
+  ])
+}
+
+function sourceNatFamilies(
+  pairs: readonly SourceNatState[],
+): (readonly ['ip' | 'ip6', SourceNatState[]])[] {
+  const four = pairs.filter(({ vip }) => familyOf(vip) === 'ipv4')
+  const six = pairs.filter(({ vip }) => familyOf(vip) === 'ipv6')
+  return ([['ip', four] as const, ['ip6', six] as const] as const).filter(
     ([, list]) => list.length > 0,
   )
 }

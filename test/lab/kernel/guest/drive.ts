@@ -17,6 +17,7 @@ export type Step =
         | 'observeNetwork'
         | 'observeGuePorts'
         | 'observeClamps'
+        | 'observeSourceNats'
         | 'writeCount'
         | 'scope'
     }
@@ -65,6 +66,7 @@ async function perform(kernel: Kernel, step: Step): Promise<unknown> {
     case 'observeNetwork':
     case 'observeGuePorts':
     case 'observeClamps':
+    case 'observeSourceNats':
     case 'writeCount':
     case 'scope':
       return kernel[step.do]()

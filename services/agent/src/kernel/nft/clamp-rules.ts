@@ -97,7 +97,7 @@ function parseElement(element: unknown): ClampState {
   return { address, mss }
 }
 
-function objectsOf(json: string): readonly Readonly<Record<string, unknown>>[] {
+export function objectsOf(json: string): readonly Readonly<Record<string, unknown>>[] {
   const document: unknown = parseJson(json)
   const list = isRecord(document) ? document['nftables'] : undefined
   if (!Array.isArray(list)) throw unreadable('no nftables list')
@@ -112,7 +112,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
