@@ -239,7 +239,7 @@ function parsePorts(port: unknown): MarkState['ports'] | undefined {
   return typeof from === 'number' && typeof to === 'number' ? { from, to } : undefined
 }
 
-function objectsOf(json: string): readonly Readonly<Record<string, unknown>>[] {
+export function objectsOf(json: string): readonly Readonly<Record<string, unknown>>[] {
   const document: unknown = parseJson(json)
   const list = isRecord(document) ? document['nftables'] : undefined
   if (!Array.isArray(list)) throw unreadable('no nftables list')
@@ -254,7 +254,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
