@@ -72,10 +72,15 @@ describe('ranges of ports', () => {
     const { answers, errors } = await load.stop()
     assert.deepEqual(errors, {})
     assert.deepEqual(servers(answers), [...REAL_SERVERS])
-    const table = await fleet.lab.ipvsadm('dir-a')
-    assert.ok(
-      table.every((line) => / -f \d+/.test(line)),
-      table.join('\n'),
+    await eventually(
+      async () => {
+        const table = await fleet.lab.ipvsadm('dir-a')
+        assert.deepEqual(
+          table.filter((line) => !/ -f \d+/.test(line)),
+          [],
+        )
+      },
+      { withinMs: 60_000 },
     )
   })
 
