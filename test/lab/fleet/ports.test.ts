@@ -72,10 +72,15 @@ describe('ranges of ports', () => {
     const { answers, errors } = await load.stop()
     assert.deepEqual(errors, {})
     assert.deepEqual(servers(answers), [...REAL_SERVERS])
-    const table = await fleet.lab.ipvsadm('dir-a')
-    assert.ok(
-      table.every((line) => / -f \d+/.test(line)),
-      table.join('\n'),
+    await eventually(
+      async () => {
+        const table = await fleet.lab.ipvsadm('dir-a')
+        assert.deepEqual(
+          table.filter((line) => !/ -f \d+/.test(line)),
+          [],
+        )
+      },
+      { withinMs: 60_000 },
     )
   })
 
@@ -105,10 +110,14 @@ describe('ranges of ports', () => {
 
   it('a rule that somebody flushed is put back', async () => {
     await fleet.lab.sh('dir-a', 'nft flush chain ip lvsfleet marking')
-    await eventually(async () => {
-      const answers = await fleet.lab.get('cl-a', { url: `http://${VIP}:8500/`, n: 4 })
-      assert.deepEqual(servers(answers), [...REAL_SERVERS])
-    })
+    await eventually(
+      async () => {
+        const answers = await fleet.lab.get('cl-a', { url: `http://${VIP}:8500/`, n: 4 })
+        assert.deepEqual(servers(answers), [...REAL_SERVERS])
+      },
+      // The agent looks at most every ten seconds, and then has to do it.
+      { withinMs: 40_000 },
+    )
   })
 
   it('timeouts, sysctls and the sync daemon are those of the intent, as ipvsadm says', async () => {
