@@ -1,0 +1,67 @@
+/** Cautions: what would surprise the one who asks: places where a packet takes another way than the path says. Pure. */
+import { cidrContains, familyOf, type Ip } from '@lvs-fleet/contract'
+import type { DirectorSpec, VirtualServiceSpec } from '../../intent/kinds.ts'
+import type { Route } from '../destinations.ts'
+import type { FleetIndex } from '../fleet-index.ts'
+import { innerMtu, largestDatagram } from '../mtu.ts'
+
+/** Of the packet, wherever it goes. */
+export function packetCautions(director: DirectorSpec, client: Ip | null): string[] {
+  const stands = 'a connection that stands stays on its real server, whatever weights say now'
+  if (client === null || !director.addresses.includes(client)) return [stands]
+  return [
+    stands,
+    `the client is ${director.name} itself: its own packets meet IPVS on their way out, so this is no test of dr or tun`,
+  ]
+}
+
+type Subject = {
+  readonly director: DirectorSpec
+  readonly service: VirtualServiceSpec
+  readonly route: Route
+  readonly client: Ip | null
+  readonly index: FleetIndex
+}
+
+export function destinationCautions(subject: Subject): string[] {
+  const { service, route, client } = subject
+  const cautions: string[] = []
+  const largest = datagramIn(subject)
+  if (service.protocol === 'udp' && largest !== undefined) {
+    cautions.push(`datagrams of more than ${largest} bytes are cut or lost: UDP has no MSS`)
+  }
+  if (client === null || !route.choice.ok) return cautions
+  const { method } = route.choice.forwarding
+  const { name, addresses } = route.server
+  if ((method === 'dr' || method === 'tun') && addresses.includes(client)) {
+    cautions.push(`the client is ${name}, which has the VIP itself: its packets never leave it`)
+  }
+  if (method === 'nat' && !isDirector(subject) && isNeighbour(subject, client)) {
+    cautions.push(
+      `the client is in a network of ${name}, which answers it directly, past the director: the connection never stands`,
+    )
+  }
+  return cautions
+}
+
+function datagramIn({ director, route, index }: Subject): number | undefined {
+  if (!route.choice.ok || route.choice.forwarding.method !== 'tun') return undefined
+  const path = index.pathMtu(director.site, route.server.site)
+  const inside = innerMtu(path, route.choice.forwarding.tunnel, familyOf(route.choice.address))
+  return largestDatagram(inside, familyOf(route.vip))
+}
+
+function isDirector({ director, route }: Subject): boolean {
+  return route.choice.ok && director.addresses.includes(route.choice.address)
+}
+
+/** Two addresses of one network need no gateway. */
+function isNeighbour({ route, index }: Subject, client: Ip): boolean {
+  const networks = index.sites.get(route.server.site)?.networks ?? []
+  return networks.some(({ cidrs }) =>
+    cidrs.some(
+      (cidr) =>
+        cidrContains(cidr, client) && route.server.addresses.some((own) => cidrContains(cidr, own)),
+    ),
+  )
+}

@@ -1,0 +1,181 @@
+/**
+ * Packet path: the hops of a request to one destination and of its reply, with what each network lets through. Takes
+ * a route that compile has chosen and the compiled state of the real server; gives hops in their order. Pure.
+ */
+import { assertNever, cidrContains, familyOf, type HostState, type Ip } from '@lvs-fleet/contract'
+import type { DirectorSpec, VirtualServiceSpec } from '../../intent/kinds.ts'
+import type { Route } from '../destinations.ts'
+import { VIP_DEVICE } from '../expand-real-server.ts'
+import type { FleetIndex } from '../fleet-index.ts'
+import { mssFor } from '../mtu.ts'
+import type { Hop, Limit, Packet } from './hop.ts'
+import { tunnelLeg } from './tunnel-leg.ts'
+
+export type PathQuestion = {
+  readonly director: DirectorSpec
+  readonly service: VirtualServiceSpec
+  readonly route: Route
+  readonly port: number | null
+  readonly client: Ip | null
+  /** Compiled state of the machine that the real server is on. */
+  readonly serverState: HostState
+  readonly index: FleetIndex
+}
+
+/** Empty where no method is possible. */
+export function packetPath(question: PathQuestion): Hop[] {
+  const { director, route } = question
+  if (!route.choice.ok) return []
+  const { forwarding, address } = route.choice
+  const carry = {
+    ...requestOf(question),
+    mtu: limitBetween(question, director.site, route.server.site),
+  }
+  const at = { role: 'director', at: director.name } as const
+  switch (forwarding.method) {
+    case 'local':
+      return [
+        ...arrival(question),
+        { ...at, does: 'hands it to itself: it is the real server', sends: null },
+        ...answer(question, director.name, 'director'),
+      ]
+    case 'dr':
+      return [
+        ...arrival(question),
+        { ...at, does: `sends it unchanged to the link-layer address of ${address}`, sends: carry },
+        ...answer(question, `takes it: the VIP is on ${VIP_DEVICE}, which answers no ARP`),
+      ]
+    case 'tun': {
+      const leg = tunnelLeg(question, forwarding.tunnel, address)
+      return [
+        ...arrival(question),
+        { ...at, does: leg.wraps, sends: { ...carry, outer: leg.outer, mtu: leg.mtu } },
+        ...answer(question, leg.unwraps),
+      ]
+    }
+    case 'nat':
+      return [...arrival(question), ...translated(question, address, carry)]
+    default:
+      return assertNever(forwarding)
+  }
+}
+
+/** The client, and the router between it and the director unless both are in one network. */
+function arrival(question: PathQuestion): Hop[] {
+  const { director, client, route, index } = question
+  const sends = requestOf(question)
+  const name = client ?? 'client'
+  if (client !== null && shareNetwork(question, client, route.vip)) {
+    const does = `finds ${route.vip} in its own network`
+    return [{ role: 'client', at: name, does, sends }]
+  }
+  const isKnown = client !== null && siteOf(index, client) !== undefined
+  return [
+    {
+      role: 'client',
+      at: name,
+      does: 'sends it to its router',
+      sends: isKnown ? sends : { ...sends, mtu: null },
+    },
+    { role: 'router', at: 'router', does: `brings it to ${director.name}`, sends },
+  ]
+}
+
+function requestOf(question: PathQuestion): Packet {
+  const { client, route, director, port } = question
+  return {
+    source: client ?? 'client',
+    destination: withPort(route.vip, port),
+    outer: null,
+    mtu: limitBetween(question, director.site, director.site),
+    mss: segments(question),
+  }
+}
+
+/** What the client may put in one segment: what the answering host announced. */
+function segments(question: PathQuestion): Limit | null {
+  const { route, service, serverState, index } = question
+  if (service.protocol !== 'tcp') return null
+  const { name, site } = route.server
+  const clamp = serverState.clamps.find(({ address }) => address === route.vip)
+  const own = index.explainPathMtu(site, site)
+  const announced = mssFor(own.bytes, familyOf(route.vip))
+  return clamp !== undefined && clamp.mss < announced && route.choice.ok
+    ? { bytes: clamp.mss, because: `nftables on ${name} sets it in its SYN-ACK` }
+    : { bytes: announced, because: `${name} announces what its interface takes: ${own.because}` }
+}
+
+/** The real server, which answers the client without the director. */
+function answer(
+  question: PathQuestion,
+  takes: string,
+  role: 'real-server' | 'director' = 'real-server',
+): Hop[] {
+  const { route, client } = question
+  const { name, site } = route.server
+  const back = client === null ? 'the client' : client
+  const does =
+    role === 'director'
+      ? `answers ${back} from the VIP`
+      : `${takes}; answers ${back} from the VIP by its own router, past the director`
+  const sends: Packet = {
+    source: withPort(route.vip, question.port),
+    destination: client ?? 'client',
+    outer: null,
+    mtu: limitBetween(question, site, site),
+    mss: null,
+  }
+  return [
+    { role, at: role === 'director' ? takes : name, does, sends },
+    { role: 'client', at: client ?? 'client', does: 'gets the answer', sends: null },
+  ]
+}
+
+/** NAT: there and back through the director, which changes the real server's end both times. */
+function translated(question: PathQuestion, address: Ip, carry: Packet): Hop[] {
+  const { director, route, client } = question
+  const { server, serverPort } = route
+  const target = withPort(address, serverPort === 0 ? question.port : serverPort)
+  const name = client ?? 'client'
+  const isSelf = director.addresses.includes(address)
+  const back = { outer: null, destination: name, mss: null, mtu: carry.mtu } as const
+  const does = `makes ${target} of ${carry.destination}`
+  const hops: Hop[] = [
+    { role: 'director', at: director.name, does, sends: { ...carry, destination: target } },
+  ]
+  if (!isSelf) {
+    const replies = `answers by its gateway ${director.name}`
+    const sends: Packet = { ...back, source: target }
+    hops.push({ role: 'real-server', at: server.name, does: replies, sends })
+  }
+  const restores = `makes ${carry.destination} of ${target} in the answer`
+  const sends: Packet = { ...back, source: carry.destination, mtu: requestOf(question).mtu }
+  return [
+    ...hops,
+    { role: 'director', at: director.name, does: restores, sends },
+    { role: 'client', at: name, does: 'gets the answer', sends: null },
+  ]
+}
+
+function limitBetween({ index }: PathQuestion, from: string, to: string): Limit {
+  return index.explainPathMtu(from, to)
+}
+
+function shareNetwork({ director, index }: PathQuestion, client: Ip, vip: Ip): boolean {
+  const networks = index.sites.get(director.site)?.networks ?? []
+  return networks.some(({ cidrs }) =>
+    cidrs.some((cidr) => cidrContains(cidr, client) && cidrContains(cidr, vip)),
+  )
+}
+
+function siteOf(index: FleetIndex, address: Ip): string | undefined {
+  for (const { name, networks } of index.sites.values()) {
+    if (networks.some(({ cidrs }) => cidrs.some((cidr) => cidrContains(cidr, address)))) return name
+  }
+  return undefined
+}
+
+function withPort(address: Ip, port: number | null): string {
+  const text = familyOf(address) === 'ipv6' ? `[${address}]` : address
+  return port === null ? address : `${text}:${port}`
+}
