@@ -62,7 +62,7 @@ function misfit(director: DirectorSpec, path: Path, index: FleetIndex): string |
   const needed = arriving + between - fits
   const where =
     director.site === site ? `in site ${site}` : `between sites ${director.site} and ${site}`
-  return `does not fit from ${director.name} to ${listed([...servers])}: ${describeTunnel(tunnel)} over ${familyName(outer)} leaves ${fits} of ${arriving} bytes, so datagrams of more than ${largestDatagram(fits, inner)} bytes are cut or lost: keep them smaller, carry ${needed} bytes ${where} (mtu of networks and paths), or reach it by dr or nat`
+  return `does not fit from ${director.name} to ${listed([...servers])}: ${describeTunnel(tunnel)} over ${familyName(outer)} leaves ${fits} of ${arriving} bytes, so datagrams of more than ${largestDatagram(fits, inner)} bytes are cut or lost: keep them smaller, carry ${needed} bytes ${where} (mtu of networks and paths), or take dr or nat`
 }
 
 const LISTED_MAX = 5

@@ -3,7 +3,7 @@ import { cidrContains, familyOf, type Ip } from '@lvs-fleet/contract'
 import type { DirectorSpec, VirtualServiceSpec } from '../../intent/kinds.ts'
 import type { Route } from '../destinations.ts'
 import type { FleetIndex } from '../fleet-index.ts'
-import { innerMtu, largestDatagram } from '../mtu.ts'
+import { familyName, innerMtu, largestDatagram } from '../mtu.ts'
 
 /** Of the packet, wherever it goes. */
 export function packetCautions(director: DirectorSpec, client: Ip | null): string[] {
@@ -30,9 +30,16 @@ export function destinationCautions(subject: Subject): string[] {
   if (service.protocol === 'udp' && largest !== undefined) {
     cautions.push(`datagrams of more than ${largest} bytes are cut or lost: UDP has no MSS`)
   }
-  if (client === null || !route.choice.ok) return cautions
+  if (!route.choice.ok) return cautions
   const { method } = route.choice.forwarding
   const { name, addresses } = route.server
+  const family = familyOf(route.vip)
+  if (addresses.every((address) => familyOf(address) !== family)) {
+    cautions.push(
+      `${name} answers over ${familyName(family)} without an address of it: it needs a route there, which nobody but you can set`,
+    )
+  }
+  if (client === null) return cautions
   if ((method === 'dr' || method === 'tun') && addresses.includes(client)) {
     cautions.push(`the client is ${name}, which has the VIP itself: its packets never leave it`)
   }

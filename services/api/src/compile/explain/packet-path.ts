@@ -32,25 +32,25 @@ export function packetPath(question: PathQuestion): Hop[] {
     mtu: limitBetween(question, director.site, route.server.site),
   }
   const at = { role: 'director', at: director.name } as const
+  const server = { role: 'real-server', at: route.server.name } as const
   switch (forwarding.method) {
     case 'local':
       return [
         ...arrival(question),
-        { ...at, does: 'hands it to itself: it is the real server', sends: null },
-        ...answer(question, director.name, 'director'),
+        ...answer(question, at, 'takes it itself: it is the real server'),
       ]
     case 'dr':
       return [
         ...arrival(question),
         { ...at, does: `sends it unchanged to the link-layer address of ${address}`, sends: carry },
-        ...answer(question, `takes it: the VIP is on ${VIP_DEVICE}, which answers no ARP`),
+        ...answer(question, server, `takes it: the VIP is on ${VIP_DEVICE}, silent to neighbours`),
       ]
     case 'tun': {
       const leg = tunnelLeg(question, forwarding.tunnel, address)
       return [
         ...arrival(question),
         { ...at, does: leg.wraps, sends: { ...carry, outer: leg.outer, mtu: leg.mtu } },
-        ...answer(question, leg.unwraps),
+        ...answer(question, server, leg.unwraps),
       ]
     }
     case 'nat':
@@ -105,29 +105,22 @@ function segments(question: PathQuestion): Limit | null {
     : { bytes: announced, because: `${name} announces what its interface takes: ${own.because}` }
 }
 
-/** The real server, which answers the client without the director. */
-function answer(
-  question: PathQuestion,
-  takes: string,
-  role: 'real-server' | 'director' = 'real-server',
-): Hop[] {
-  const { route, client } = question
-  const { name, site } = route.server
-  const back = client === null ? 'the client' : client
-  const does =
-    role === 'director'
-      ? `answers ${back} from the VIP`
-      : `${takes}; answers ${back} from the VIP by its own router, past the director`
+/** The machine that takes the packet answers the client itself, from the VIP; only NAT comes back by the director. */
+function answer(question: PathQuestion, at: Pick<Hop, 'role' | 'at'>, takes: string): Hop[] {
+  const { route, client, port } = question
+  const { site } = route.server
+  const name = client ?? 'client'
   const sends: Packet = {
-    source: withPort(route.vip, question.port),
-    destination: client ?? 'client',
+    source: withPort(route.vip, port),
+    destination: name,
     outer: null,
     mtu: limitBetween(question, site, site),
     mss: null,
   }
   return [
-    { role, at: role === 'director' ? takes : name, does, sends },
-    { role: 'client', at: client ?? 'client', does: 'gets the answer', sends: null },
+    { ...at, does: takes, sends: null },
+    { ...at, does: 'answers from the VIP, without the director', sends },
+    { role: 'client', at: name, does: 'gets the answer', sends: null },
   ]
 }
 
