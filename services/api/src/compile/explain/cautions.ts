@@ -1,9 +1,10 @@
 /** Cautions: what would surprise the one who asks: places where a packet takes another way than the path says. Pure. */
-import { cidrContains, familyOf, type Ip } from '@lvs-fleet/contract'
+import { cidrContains, familyOf, type Family, type Ip } from '@lvs-fleet/contract'
 import type { DirectorSpec, VirtualServiceSpec } from '../../intent/kinds.ts'
 import type { Route } from '../destinations.ts'
 import type { FleetIndex } from '../fleet-index.ts'
-import { familyName, innerMtu, largestDatagram } from '../mtu.ts'
+import { familyName, innerMtu, largestDatagram, mssFor } from '../mtu.ts'
+import type { Hop } from './hop.ts'
 
 /** Of the packet, wherever it goes. */
 export function packetCautions(director: DirectorSpec, client: Ip | null): string[] {
@@ -39,11 +40,20 @@ export function destinationCautions(subject: Subject): string[] {
       `${name} answers over ${familyName(family)} without an address of it: it needs a route there, which nobody but you can set`,
     )
   }
+  const { sourceNat } = route.choice
+  if (sourceNat === true) {
+    cautions.push(`${name} sees ${subject.director.name} as its client, and so do its logs`)
+  }
   if (client === null) return cautions
   if ((method === 'dr' || method === 'tun') && addresses.includes(client)) {
     cautions.push(`the client is ${name}, which has the VIP itself: its packets never leave it`)
   }
-  if (method === 'nat' && !isDirector(subject) && isNeighbour(subject, client)) {
+  if (
+    method === 'nat' &&
+    sourceNat !== true &&
+    !isDirector(subject) &&
+    isNeighbour(subject, client)
+  ) {
     cautions.push(
       `the client is in a network of ${name}, which answers it directly, past the director: the connection never stands`,
     )
@@ -71,4 +81,17 @@ function isNeighbour({ route, index }: Subject, client: Ip): boolean {
         cidrContains(cidr, client) && route.server.addresses.some((own) => cidrContains(cidr, own)),
     ),
   )
+}
+
+/** Where a segment that was announced is larger than what a network takes, only ICMP keeps uploads going. */
+export function segmentCautions(path: readonly Hop[], family: Family): string[] {
+  for (const { sends } of path) {
+    if (sends === null || sends.mtu === null || sends.mss === null) continue
+    const fits = mssFor(sends.mtu.bytes, family)
+    if (sends.mss.bytes <= fits) continue
+    return [
+      `segments of ${sends.mss.bytes} bytes do not fit ${sends.mtu.bytes} (${sends.mtu.because}): uploads need the answer "too big" of ICMP to reach the client`,
+    ]
+  }
+  return []
 }

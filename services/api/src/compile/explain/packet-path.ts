@@ -124,30 +124,43 @@ function answer(question: PathQuestion, at: Pick<Hop, 'role' | 'at'>, takes: str
   ]
 }
 
-/** NAT: there and back through the director, which changes the real server's end both times. */
+/** NAT: there and back through the director, which changes the real server's end, and the client's where SNAT does. */
 function translated(question: PathQuestion, address: Ip, carry: Packet): Hop[] {
-  const { director, route, client } = question
+  const { director, route, client, port } = question
   const { server, serverPort } = route
-  const target = withPort(address, serverPort === 0 ? question.port : serverPort)
+  const target = withPort(address, serverPort === 0 ? port : serverPort)
   const name = client ?? 'client'
-  const isSelf = director.addresses.includes(address)
-  const back = { outer: null, destination: name, mss: null, mtu: carry.mtu } as const
-  const does = `makes ${target} of ${carry.destination}`
-  const hops: Hop[] = [
-    { role: 'director', at: director.name, does, sends: { ...carry, destination: target } },
-  ]
-  if (!isSelf) {
-    const replies = `answers by its gateway ${director.name}`
-    const sends: Packet = { ...back, source: target }
-    hops.push({ role: 'real-server', at: server.name, does: replies, sends })
+  const at = { role: 'director', at: director.name } as const
+  const own = sourceOf(question)
+  const seen = own ?? name
+  const swaps = own === null ? '' : `, and ${own} of ${name}`
+  const restores = own === null ? '' : `, and ${name} of ${own}`
+  const there: Packet = { ...carry, source: seen, destination: target }
+  const back: Packet = { ...carry, source: target, destination: seen, mss: null }
+  const out: Packet = { ...requestOf(question), source: carry.destination, destination: name }
+  const replies: Hop = {
+    role: 'real-server',
+    at: server.name,
+    does: `answers ${own === null ? 'by its gateway ' : ''}${director.name}`,
+    sends: back,
   }
-  const restores = `makes ${carry.destination} of ${target} in the answer`
-  const sends: Packet = { ...back, source: carry.destination, mtu: requestOf(question).mtu }
   return [
-    ...hops,
-    { role: 'director', at: director.name, does: restores, sends },
+    { ...at, does: `makes ${target} of ${carry.destination}${swaps}`, sends: there },
+    ...(director.addresses.includes(address) ? [] : [replies]),
+    {
+      ...at,
+      does: `makes ${carry.destination} of ${target}${restores} in the answer`,
+      sends: { ...out, mss: null },
+    },
     { role: 'client', at: name, does: 'gets the answer', sends: null },
   ]
+}
+
+/** What the director puts in as the source; its route picks one of several. */
+function sourceOf({ director, route }: PathQuestion): string | null {
+  if (!route.choice.ok || route.choice.sourceNat !== true) return null
+  const family = familyOf(route.choice.address)
+  return director.addresses.filter((own) => familyOf(own) === family).join('|')
 }
 
 function limitBetween({ index }: PathQuestion, from: string, to: string): Limit {

@@ -315,6 +315,30 @@ describe('weights and cautions', () => {
     it(name, () => assert.match(cautionsOf(asked, server) ?? '', says))
   }
 
+  it('NAT that returns by SNAT: the director is the client, and only ICMP keeps uploads to a narrow site going', () => {
+    const fleet = threeSites((text) => {
+      edit(text, 'realServers', 'rs-c1', { natReturn: 'snat' })
+      edit(text, 'virtualServices', 'shop-a', { forwarding: 'nat', pool: 'nat' })
+      edit(text, 'pools', 'nat', { members: [{ realServer: 'rs-c1', port: 8080 }] })
+    })
+    const explanation = told({ port: 80, client: '198.51.100.7' }, fleet)
+    assert.deepEqual(hopsTo('rs-c1', explanation).slice(2), [
+      'dir-a: 10.1.0.10 > 10.3.0.11:8080 1400/1460',
+      'rs-c1: 10.3.0.11:8080 > 10.1.0.10 1400/-',
+      'dir-a: 10.1.0.100:80 > 198.51.100.7 1500/-',
+      '198.51.100.7',
+    ])
+    const cautions = explanation.destinations[0]?.cautions ?? []
+    assert.match(cautions[0] ?? '', /rs-c1 sees dir-a as its client/)
+    assert.match(
+      cautions[1] ?? '',
+      /segments of 1460 bytes do not fit 1400 \(path to c of site a\)/,
+    )
+    // What SNAT hides from the real server cannot make it answer past the director.
+    const neighbour = told({ port: 80, client: '10.3.0.77' }, fleet).destinations[0]?.cautions
+    assert.doesNotMatch(neighbour?.join() ?? '', /past the director/)
+  })
+
   it('is silent where nothing surprises', () => {
     const { destinations } = told({ port: 80, client: '198.51.100.7' })
     const cautioned = destinations.filter(({ cautions }) => cautions.length > 0)

@@ -18,7 +18,7 @@ import { hostKey, type Compiled } from '../compile.ts'
 import { createChooser, routesOf, type Route } from '../destinations.ts'
 import { indexFleet, type FleetIndex } from '../fleet-index.ts'
 import { weightFactors, type WeightFactor } from '../weight.ts'
-import { destinationCautions, packetCautions } from './cautions.ts'
+import { destinationCautions, packetCautions, segmentCautions } from './cautions.ts'
 import type { Hop } from './hop.ts'
 import { packetPath } from './packet-path.ts'
 import { clientMismatch, persistenceOf, type Persistence } from './persistence.ts'
@@ -159,7 +159,10 @@ function explainDestination(subject: Subject, route: Route): DestinationExplanat
     weight: route.weight,
     weightFactors: weightFactors(director, server, member, index),
     path,
-    cautions: destinationCautions({ director, service: taken.service, route, client, index }),
+    cautions: [
+      ...destinationCautions({ director, service: taken.service, route, client, index }),
+      ...segmentCautions(path, familyOf(route.vip)),
+    ],
   }
 }
 
