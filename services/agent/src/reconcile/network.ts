@@ -135,10 +135,8 @@ export async function reconcileNetwork(world: World, cause: Cause): Promise<Roun
 function concernsNothing(host: HostPart, ledger: Ledger): boolean {
   const { devices, guePorts, addresses, sysctls, clamps, sourceNats } = host
   const { marks, timeouts, syncDaemons } = host
-  const wanted = [
-    ...[devices, guePorts, addresses, sysctls, clamps, sourceNats],
-    ...[marks, timeouts, syncDaemons],
-  ]
+  const objects = [devices, guePorts, addresses, sysctls, clamps, sourceNats]
+  const wanted = [...objects, marks, timeouts, syncDaemons]
   const owned = [
     ledger.devices,
     ledger.guePorts,
