@@ -17,7 +17,7 @@ import {
 import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
 import type { ForwardingRequest, TunnelRequest } from '../intent/pool.ts'
 import type { FleetIndex } from './fleet-index.ts'
-import { innerMtu, IPV6_MIN_MTU } from './mtu.ts'
+import { familyName, innerMtu, IPV6_MIN_MTU } from './mtu.ts'
 
 export type ForwardingQuestion = {
   readonly director: DirectorSpec
@@ -208,10 +208,6 @@ function tryNat({ director, server, family }: ForwardingQuestion): Attempt {
 
 function firstOf(addresses: readonly Ip[], family: Family): Ip | undefined {
   return addresses.find((address) => familyOf(address) === family)
-}
-
-function familyName(family: Family): string {
-  return family === 'ipv4' ? 'IPv4' : 'IPv6'
 }
 
 function familyReason(name: string, family: Family): string {

@@ -19,6 +19,7 @@ import {
 import { indexFleet, type FleetIndex } from './fleet-index.ts'
 import { mergeStates } from './merge-states.ts'
 import { mixedFamilyProblems, overlapProblems, routeProblems } from './problems.ts'
+import { datagramWarnings } from './udp-fit.ts'
 import { deliveryWarnings, schedulerWarnings, syncWarnings } from './warnings.ts'
 
 export type CompiledHost = {
@@ -59,7 +60,10 @@ export function compileFleet(fleet: Fleet): Compiled {
       ...overlapProblems(director, carried),
       ...mixedFamilyProblems(director, carried),
     )
-    warnings.push(...deliveryWarnings(director, carried, index))
+    warnings.push(
+      ...deliveryWarnings(director, carried, index),
+      ...datagramWarnings(director, carried, index),
+    )
     collectIncoming(incoming, director, carried)
     const { name, site } = director
     const state = expandDirector(director, carried, index)

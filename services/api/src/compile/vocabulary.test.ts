@@ -16,7 +16,7 @@ import { fleetFromDocument, fleetSchema } from '../intent/fleet.ts'
 import { validateFleet } from '../intent/validate.ts'
 import { renderScript } from '../render/render-script.ts'
 import { compileFleet, type Compiled } from './compile.ts'
-import { explainVirtualService } from './explain.ts'
+import { explainVirtualService } from './explain/virtual-service.ts'
 import { SINGLE_PORTS_MAX } from './listeners.ts'
 
 type Change = (fleet: FleetText) => void
