@@ -116,6 +116,15 @@ const HEALTHY: Row[] = [
     want: [],
   },
   {
+    name: 'a real server whose address stands on a smaller device too',
+    on: realServer,
+    change: network(({ links, addresses }) => ({
+      links: links.map((one) => (one.name.startsWith('lvsf-') ? { ...one, mtu: 1480 } : one)),
+      addresses: addresses.toReversed(),
+    })),
+    want: [],
+  },
+  {
     name: 'persistence with nobody drained, or everybody',
     change: all(persistent([1, 1]), routes()),
     want: [],
@@ -179,8 +188,11 @@ const ILL: Row[] = [
     change: all(
       without('fd01::100'),
       network(({ addresses }) => ({ addresses: [...addresses, held('fd01::100', 2)] })),
+      // And so it is picked: told once, with its cause.
+      routes(['fd02::11', route({ source: ip('fd01::100') })]),
     ),
     want: ['broken vip6-preferred VIP fd01::100'],
+    found: /may send from it/,
     command: 'ip -6 addr change fd01::100/128 dev eth0 preferred_lft 0',
   },
   {

@@ -71,7 +71,7 @@ export const vipPreferred: Check = {
           found: `preferred on ${device}: the kernel may send from it`,
           wanted: 'preferred lifetime 0',
           why: 'as source of a tunnel packet it is dropped by real servers, which own it too, without any counter',
-          symptom: 'clients of real servers behind IPv6 tunnels hang',
+          symptom: 'clients of real servers behind IPv6 tunnels hang or are refused',
           commands: [
             `ip -6 addr change ${address}/${held.prefixLength} dev ${device} preferred_lft 0`,
           ],

@@ -2,8 +2,16 @@
  * MTU: what a real server announces as MSS implies how large the packets of its tunnels are; the interface
  * that they come in by must take them. And an IPv6 tunnel that leaves less than 1280 bytes drops silently.
  */
-import { familyOf, type ClampState, type DeviceState, type Family } from '@lvs-fleet/contract'
+import {
+  familyOf,
+  type ClampState,
+  type DeviceState,
+  type Family,
+  type Ip,
+} from '@lvs-fleet/contract'
+import type { ObservedLink } from '../../kernel/kernel.ts'
 import type { Check, Found, Patient } from '../check.ts'
+import { DECAPSULATING } from './tunnel-devices.ts'
 
 /** RFC 8200: the least that every IPv6 link must carry. */
 const IPV6_MIN_MTU = 1280
@@ -44,17 +52,28 @@ export const pathMtu: Check = {
 }
 
 /** On a real server: the announced MSS, with headers and tunnel around it, must fit the interface. */
-function incoming({ facts, state }: Patient): Found[] {
+function incoming(patient: Patient): Found[] {
+  const { state } = patient
   return state.host.devices.flatMap((device): Found[] => {
     if (device.kind === 'dummy') return []
     const need = neededBytes(device, state.host.clamps)
-    const holder = facts.network.addresses.find(({ address }) => address === device.local)
-    const link = facts.network.links.find(({ index }) => index === holder?.linkIndex)
+    const link = interfaceOf(device.local, patient)
     if (need === undefined || link === undefined || link.mtu >= need) return []
     return [
       mtuFinding(`interface ${link.name}`, link.mtu, need, `ip link set ${link.name} mtu ${need}`),
     ]
   })
+}
+
+/** The address stands on tunnel devices too, for rp_filter; packets come in by the interface beneath. */
+function interfaceOf(local: Ip, { facts, state }: Patient): ObservedLink | undefined {
+  const own = new Set(state.host.devices.map(({ name }) => name))
+  return facts.network.links.find(
+    ({ index, name, kind }) =>
+      !own.has(name) &&
+      !DECAPSULATING.has(kind) &&
+      facts.network.addresses.some((one) => one.address === local && one.linkIndex === index),
+  )
 }
 
 /** Only families that the device unpacks; the least MSS is the one that the state computed for the worst path. */

@@ -44,7 +44,7 @@ function perAddress(patient: Patient, look: (leg: Leg, patient: Patient) => Foun
   return [...found.values()].flat()
 }
 
-function noWay({ destination, service, route }: Leg, { state }: Patient): Found[] {
+function noWay({ destination, service, route }: Leg, { facts, state }: Patient): Found[] {
   const { address, forwarding, realServer } = destination
   const object = `route to ${realServer} ${address}`
   if (!route.ok) {
@@ -62,13 +62,18 @@ function noWay({ destination, service, route }: Leg, { state }: Patient): Found[
       },
     ]
   }
-  if (forwarding.method !== 'tun' || route.source === null || !vips(state).has(route.source))
-    return []
+  const { source } = route
+  if (forwarding.method !== 'tun' || source === null || !vips(state).has(source)) return []
+  // Picked because it is preferred: that is the finding of `vip6-preferred`.
+  const isPreferred = facts.network.addresses.some(
+    (one) => one.address === source && familyOf(source) === 'ipv6' && !one.deprecated,
+  )
+  if (isPreferred) return []
   return [
     {
       severity: 'broken',
       object,
-      found: `packets would start at ${route.source}, a VIP`,
+      found: `packets would start at ${source}, a VIP`,
       wanted: "an address of this host's own",
       why: 'real servers decapsulate packets of the addresses that the intent declares, and of no others',
       symptom: 'the share of clients behind this tunnel hangs or is refused',

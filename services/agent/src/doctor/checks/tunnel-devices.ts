@@ -68,7 +68,15 @@ function makeCommand(device: DeviceState): string {
 }
 
 /** Kinds that unpack; `remote any` takes packets of anybody. */
-const DECAPSULATING = new Set(['ipip', 'sit', 'ip6tnl', 'gre', 'ip6gre', 'gretap', 'ip6gretap'])
+export const DECAPSULATING: ReadonlySet<string> = new Set([
+  'ipip',
+  'sit',
+  'ip6tnl',
+  'gre',
+  'ip6gre',
+  'gretap',
+  'ip6gretap',
+])
 
 export const guePort: Check = {
   id: 'gue-port',
