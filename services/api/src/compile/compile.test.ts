@@ -225,6 +225,18 @@ describe('compile: directors', () => {
     )
   })
 
+  it('lets a director forward as long as NAT connections drain, and lingers for no other method', () => {
+    const draining = (fleet: FleetText) =>
+      edit(fleet, 'virtualServices', 'web-a', { drainSeconds: 77 })
+    const nat = (fleet: FleetText) => {
+      draining(fleet)
+      edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-a' })
+      only({ realServer: 'rs-a1', port: 8080 })(fleet)
+    }
+    assert.equal(stateOf(nat, 'director/dir-a').lingerSeconds, 77)
+    assert.equal(stateOf(draining, 'director/dir-a').lingerSeconds, 0)
+  })
+
   const WEIGHTS: { name: string; change: (fleet: FleetText) => void; want: number[] }[] = [
     {
       name: 'a draining real server has weight 0',

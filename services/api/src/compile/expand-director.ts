@@ -44,7 +44,7 @@ export function expandDirector(
   }
   return {
     adopt: director.adopt,
-    lingerSeconds: markLinger(carried),
+    lingerSeconds: lingerOf(carried),
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
@@ -78,12 +78,18 @@ function expandService(service: VirtualServiceSpec, routes: readonly Route[]): S
   return [...expanded.values()]
 }
 
-/** A VIP that leaves a firewall-mark service has no service of its own that drains: it stays as long. */
-function markLinger(carried: readonly ServiceRoutes[]): number {
-  const marked = carried.filter(
-    ({ service }) => marksOf(service).length > 0 || service.firewallMark !== null,
+/**
+ * What carries the packets of draining connections stays as long as they may: a VIP that leaves a firewall-mark
+ * service, which has no service of its own that drains, and forwarding and source NAT, without which NAT stops.
+ */
+function lingerOf(carried: readonly ServiceRoutes[]): number {
+  const lasting = carried.filter(
+    ({ service, routes }) =>
+      marksOf(service).length > 0 ||
+      service.firewallMark !== null ||
+      routes.some(({ choice }) => choice.ok && choice.forwarding.method === 'nat'),
   )
-  return Math.max(0, ...marked.map(({ service }) => service.drainSeconds))
+  return Math.max(0, ...lasting.map(({ service }) => service.drainSeconds))
 }
 
 function expandPersistence(
