@@ -46,6 +46,7 @@ const OPTIONS = {
   json: { type: 'boolean' },
   only: { type: 'string', multiple: true },
   list: { type: 'boolean' },
+  'self-checks': { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -73,6 +74,8 @@ export type Config = {
   /** Ids of checks; empty = all. */
   readonly only: readonly string[]
   readonly list: boolean
+  /** A running agent tries out what the kernel can and looks after itself now and then. */
+  readonly selfChecks: 'on' | 'off'
   readonly output: 'table' | 'json'
   readonly log: 'json' | 'plain'
   readonly help: boolean
@@ -111,6 +114,11 @@ export function parseConfig(args: readonly string[], env: Environment = process.
     json: values.json ?? false,
     only: (values.only ?? []).flatMap((text) => text.split(',')),
     list: values.list ?? false,
+    selfChecks: oneOf(
+      values['self-checks'] ?? env['LVSFLEET_SELF_CHECKS'] ?? 'on',
+      ['on', 'off'] as const,
+      '--self-checks',
+    ),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
       values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',

@@ -24,7 +24,7 @@ describe('the doctor', () => {
     await fleet.applyIntent(twoSiteIntent())
     // One after the other: each also tries its kernel, which is work for an emulated one.
     for (const name of [...DIRECTORS, ...REAL_SERVERS]) {
-      await fleet.startAgent(name)
+      await fleet.startAgent(name, { selfChecks: true })
       await fleet.converged([name], 120_000)
     }
   })

@@ -29,6 +29,7 @@ Options
   --only CHECK           doctor: only this check, repeatable; --list shows them
   --list                 doctor: the checks
   --json                 doctor: findings as JSON
+  --self-checks on|off   run: try out what this kernel can, and look every 5 minutes [LVSFLEET_SELF_CHECKS, on]
   --output table|json    status
   --log plain|json       log lines on stderr                    [LVSFLEET_LOG_FORMAT]
 

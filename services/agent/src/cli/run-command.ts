@@ -33,7 +33,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
       await session.agent.load()
     }
     const controlPlane = connect(config, outside, session)
-    const { doctor } = outside
+    const doctor = config.selfChecks === 'on' ? outside.doctor : undefined
     const status = createStatusFile(disk, outside.clock)
     if (config.once) return await runOnce(outside, session, controlPlane)
     if (controlPlane === undefined)
