@@ -1,13 +1,7 @@
-/**
- * The nftables part of the kernel port: MSS clamps and marks in tables that the agent alone has. A process
- * start costs tens of milliseconds, so nft is asked only when there can be something to say: once at the
- * start (a former agent may have left tables), and as long as tables of ours stand.
- */
-import { familyOf, markKey, type Family, type Op } from '@lvs-fleet/contract'
-import type { Applied } from '../applied.ts'
-import { KernelError } from '../kernel.ts'
-import type { NetlinkFailure } from '../netlink/message.ts'
-import { runNft, type RunNft } from './run-nft.ts'
+/** MSS clamps and marks: one table of ours for each family that has any. */
+import { familyOf, markKey, type Op } from '@lvs-fleet/contract'
+import { OwnTables, type TableGrammar } from './own-tables.ts'
+import type { RunNft } from './run-nft.ts'
 import {
   listArguments,
   parseTable,
@@ -18,63 +12,21 @@ import {
 
 export type TableOp = Extract<Op, { kind: `clamp.${string}` | `mark.${string}` }>
 
-const NOTHING: TableContent = { clamps: [], marks: [] }
+const GRAMMAR: TableGrammar<TableContent, TableOp> = {
+  operation: 'list nftables',
+  nothing: { clamps: [], marks: [] },
+  listArguments,
+  parse: parseTable,
+  parseTables,
+  join: (a, b) => ({ clamps: [...a.clamps, ...b.clamps], marks: [...a.marks, ...b.marks] }),
+  withOps: applyOps,
+  script: tableScript,
+  familiesOf: ({ clamps, marks }) => [...clamps, ...marks].map(({ address }) => familyOf(address)),
+}
 
-export class Tables {
-  private readonly run: RunNft
-  /** Families with a table of ours; undefined until nft was asked. */
-  private tables: ReadonlySet<Family> | undefined
-
-  constructor(run: RunNft = runNft) {
-    this.run = run
-  }
-
-  async observe(): Promise<TableContent> {
-    const tables = (this.tables ??= await this.findTables())
-    let content = NOTHING
-    for (const family of tables) {
-      const result = await this.run(listArguments(family), '')
-      if (result.ok) content = join(content, parseTable(result.output))
-      // Somebody took the table away: that is drift, and no clamp or mark.
-      else if (result.code !== 'ENOENT') throw toError(result)
-    }
-    return content
-  }
-
-  /** All ops in one transaction; where nft refuses that, one by one, so that one does not stop all. */
-  async apply(ops: readonly TableOp[]): Promise<Applied> {
-    const failure = await this.transact(ops)
-    if (failure === undefined || ops.length === 1) {
-      return { failures: ops.map(() => failure), writeCount: 1 }
-    }
-    const failures: (NetlinkFailure | undefined)[] = []
-    for (const op of ops) failures.push(await this.transact([op]))
-    return { failures, writeCount: 1 + ops.length }
-  }
-
-  private async transact(ops: readonly TableOp[]): Promise<NetlinkFailure | undefined> {
-    let from: TableContent
-    try {
-      from = await this.observe()
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error
-      return { code: error.code, message: error.message }
-    }
-    const to = applyOps(from, ops)
-    const script = tableScript(from, to)
-    if (script === '') return undefined
-    const result = await this.run(['-f', '-'], `${script}\n`)
-    if (!result.ok) return { code: result.code, message: result.message }
-    this.tables = new Set([...to.clamps, ...to.marks].map(({ address }) => familyOf(address)))
-    return undefined
-  }
-
-  private async findTables(): Promise<ReadonlySet<Family>> {
-    const result = await this.run(['-j', 'list', 'tables'], '')
-    if (result.ok) return new Set(parseTables(result.output))
-    // No nft here, so no tables either; writing one will say what is missing.
-    if (result.code === 'ENOTSUP') return new Set()
-    throw toError(result)
+export class Tables extends OwnTables<TableContent, TableOp> {
+  constructor(run?: RunNft) {
+    super(GRAMMAR, run)
   }
 }
 
@@ -88,15 +40,4 @@ function applyOps(from: TableContent, ops: readonly TableOp[]): TableContent {
     else marks.delete(markKey(op.mark))
   }
   return { clamps: [...clamps.values()], marks: [...marks.values()] }
-}
-
-function join(a: TableContent, b: TableContent): TableContent {
-  return {
-    clamps: [...a.clamps, ...b.clamps],
-    marks: [...a.marks, ...b.marks],
-  }
-}
-
-function toError(result: { readonly code: string; readonly message: string }): KernelError {
-  return new KernelError('list nftables', result.code, result.message)
 }
