@@ -129,7 +129,8 @@ function judge(
     all.push(
       `${arrived.get(counterOf(cell))} packets arrived as ${cell.form} over ${cell.serverFamily}`,
     )
-  const throughDirector = methodOf(cell.form) === 'nat'
+  // What a Local Node answers leaves by the director's own IPVS, which counts it.
+  const throughDirector = ['nat', 'local'].includes(methodOf(cell.form))
   if (counted.packetsOut > 0 !== throughDirector)
     all.push(`${counted.packetsOut} packets came back through the director`)
   const what = cell.protocol === 'tcp' ? 'requests, 1 MB down, 1 MB up' : 'datagrams and answers'

@@ -15,7 +15,9 @@ export const matrix: Scenario = {
     'every forwarding method, family, protocol and scheduler with traffic, and what is refused',
   topology: matrixTopology,
   async run(lab, print, { markdown }) {
-    const measured = await runMatrix(lab, (text) => console.error(text))
+    const begin = performance.now()
+    const seconds = () => Math.round((performance.now() - begin) / 1000)
+    const measured = await runMatrix(lab, (text) => console.error(`${seconds()} s: ${text}`))
     const faults = faultsOf(measured)
     if (markdown && faults.length === 0) {
       mkdirSync(dirname(MATRIX_DOCUMENT), { recursive: true })
