@@ -5,8 +5,10 @@ import {
   bytesToIp,
   cidrContains,
   compareIps,
+  formatCidr,
   ip,
   ipToBytes,
+  networkOf,
   parseCidr,
   parseIp,
 } from './address.ts'
@@ -68,6 +70,23 @@ describe('networks', () => {
     assert.equal(cidrContains(cidr, ip('10.1.0.129')), true)
     assert.equal(cidrContains(cidr, ip('10.1.0.127')), false)
     assert.equal(cidrContains({ base: ip('0.0.0.0'), prefixLength: 0 }, ip('::1')), false)
+  })
+
+  it('cuts an address down to its network, at any bit', () => {
+    const rows = [
+      ['198.51.100.7', 24, '198.51.100.0/24'],
+      ['198.51.100.255', 25, '198.51.100.128/25'],
+      ['198.51.100.7', 32, '198.51.100.7/32'],
+      ['198.51.100.7', 1, '128.0.0.0/1'],
+      ['2001:db8:1:2:3::4', 63, '2001:db8:1:2::/63'],
+      ['2001:db8::1', 128, '2001:db8::1/128'],
+    ] as const
+    for (const [address, prefixLength, want] of rows) {
+      const cidr = networkOf(ip(address), prefixLength)
+      assert.equal(formatCidr(cidr), want)
+      assert.deepEqual(parseCidr(want), cidr)
+      assert.equal(cidrContains(cidr, ip(address)), true)
+    }
   })
 
   it('orders IPv4 before IPv6 and then by value, not by text', () => {

@@ -90,6 +90,15 @@ export function formatCidr(cidr: Cidr): string {
   return `${cidr.base}/${cidr.prefixLength}`
 }
 
+/** The network of `prefixLength` leading bits that an address is in. */
+export function networkOf(address: Ip, prefixLength: number): Cidr {
+  const bytes = ipToBytes(address).map((byte, i) => {
+    const kept = Math.min(8, Math.max(0, prefixLength - i * 8))
+    return byte & (0xff << (8 - kept))
+  })
+  return { base: bytesToIp(bytes), prefixLength }
+}
+
 export function cidrContains(cidr: Cidr, address: Ip): boolean {
   const base = ipToBytes(cidr.base)
   const bytes = ipToBytes(address)

@@ -133,6 +133,7 @@ describe('diffHostStates', () => {
       sysctls: [{ key: 'net.ipv4.conf.all.arp_ignore', value: '1', accept: ['1'] }],
       addresses: [{ address: ip('10.9.0.1'), place: { device: 'lvsfleet0' } }],
       clamps: [{ address: ip('10.9.0.1'), mss: 1440 }],
+      sourceNats: [{ vip: ip('10.9.0.1'), server: ip('10.1.0.1') }],
     }
     const order = (ops: string[]) => ops.map((line) => line.split(' ').slice(0, 2).join(' '))
     assert.deepEqual(order(lines(full, EMPTY_HOST_STATE)), [
@@ -141,10 +142,12 @@ describe('diffHostStates', () => {
       '~ sysctl',
       '+ mss',
       '+ address',
+      '+ source',
       '+ service',
     ])
     assert.deepEqual(order(lines(EMPTY_HOST_STATE, full)), [
       '- service',
+      '- source',
       '- address',
       '- mss',
       '~ sysctl',

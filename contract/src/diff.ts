@@ -1,6 +1,6 @@
 /**
  * Keyed diff of two host states into ops, in the order in which they may be carried out:
- * devices, GUE ports, sysctls, timeouts, addresses, clamps, sync daemons, services, destinations, marks; then
+ * devices, GUE ports, sysctls, timeouts, addresses, clamps, source NAT, sync daemons, services, destinations, marks; then
  * removals, reversed. Marks come when what they lead to can answer, and before the services that they replace stop.
  * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
  */
@@ -11,6 +11,7 @@ import {
   guePortKey,
   markKey,
   serviceKey,
+  sourceNatKey,
   type DestinationRef,
   type DeviceState,
   type HostState,
@@ -213,6 +214,7 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
     (c) => c.address,
     (c) => c.address,
   )
+  const sourceNats = diffByKey(desired.sourceNats, current.sourceNats, sourceNatKey, sourceNatKey)
   for (const device of devices.created) adds.push({ kind: 'device.create', device })
   for (const [device, from] of devices.kept) {
     if (canonicalJson(device) !== canonicalJson(from))
@@ -233,6 +235,10 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
   }
   diffIpvsSettings(desired, current, { adds, removals })
   for (const address of addresses.created) adds.push({ kind: 'address.add', address })
+  for (const sourceNat of sourceNats.created) adds.push({ kind: 'source-nat.add', sourceNat })
+  for (const sourceNat of sourceNats.removed) {
+    removals.push({ kind: 'source-nat.remove', sourceNat })
+  }
   for (const address of addresses.removed) removals.push({ kind: 'address.remove', address })
   for (const clamp of clamps.removed) removals.push({ kind: 'clamp.remove', clamp })
   for (const sysctl of sysctls.removed) {

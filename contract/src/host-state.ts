@@ -175,6 +175,13 @@ export const syncDaemonStateSchema = z.object({
 })
 export type SyncDaemonState = z.infer<typeof syncDaemonStateSchema>
 
+/**
+ * Connections from this VIP to this real server by NAT leave with an address of the director itself as their source,
+ * so that replies return whatever way the real server is routed. It sees the director as its client.
+ */
+export const sourceNatStateSchema = z.object({ vip: ipSchema, server: ipSchema })
+export type SourceNatState = z.infer<typeof sourceNatStateSchema>
+
 /** Everything but the virtual services: small, and changed seldom. */
 export const hostPartSchema = z.object({
   /** Take over kernel objects that are wanted and stand there already, not made by this agent. */
@@ -189,6 +196,7 @@ export const hostPartSchema = z.object({
   marks: z.array(markStateSchema),
   timeouts: z.array(timeoutStateSchema),
   syncDaemons: z.array(syncDaemonStateSchema),
+  sourceNats: z.array(sourceNatStateSchema).default([]),
 })
 export type HostPart = z.infer<typeof hostPartSchema>
 
@@ -205,6 +213,7 @@ export const EMPTY_HOST_PART: HostPart = {
   marks: [],
   timeouts: [],
   syncDaemons: [],
+  sourceNats: [],
 }
 export const EMPTY_HOST_STATE: HostState = { ...EMPTY_HOST_PART, services: [] }
 
@@ -263,6 +272,11 @@ export function guePortKey(state: GuePortState): string {
 export function markKey({ protocol, address, ports }: MarkState): string {
   const first = endpoint({ address, port: ports.from })
   return `${protocol}/${first}${ports.from === ports.to ? '' : `-${ports.to}`}`
+}
+
+/** `10.1.0.100 > 10.2.0.11`: VIP and real server. */
+export function sourceNatKey(state: SourceNatState): string {
+  return `${state.vip} > ${state.server}`
 }
 
 function endpoint(ref: { readonly address: Ip; readonly port: number }): string {

@@ -9,6 +9,7 @@ import {
   guePortKey,
   markKey,
   serviceKey,
+  sourceNatKey,
   type AddressState,
   type ClampState,
   type DestinationRef,
@@ -18,6 +19,7 @@ import {
   type MarkState,
   type ServiceRef,
   type ServiceSettings,
+  type SourceNatState,
   type SyncDaemonState,
   type TimeoutState,
 } from './host-state.ts'
@@ -50,6 +52,8 @@ export type Op =
   | { kind: 'timeout.set'; name: TimeoutState['name']; from: number | null; to: number | null }
   | { kind: 'sync.start'; daemon: SyncDaemonState }
   | { kind: 'sync.stop'; daemon: SyncDaemonState }
+  | { kind: 'source-nat.add'; sourceNat: SourceNatState }
+  | { kind: 'source-nat.remove'; sourceNat: SourceNatState }
   | { kind: 'service.create'; service: ServiceRef; to: ServiceConfig }
   | { kind: 'service.update'; service: ServiceRef; from: ServiceConfig; to: ServiceConfig }
   | { kind: 'service.remove'; service: ServiceRef }
@@ -107,6 +111,10 @@ export function describeOp(op: Op): string {
       return `+ sync daemon ${describeSync(op.daemon)}`
     case 'sync.stop':
       return `- sync daemon ${op.daemon.role}`
+    case 'source-nat.add':
+      return `+ source nat ${sourceNatKey(op.sourceNat)}`
+    case 'source-nat.remove':
+      return `- source nat ${sourceNatKey(op.sourceNat)}`
     case 'service.create':
       return `+ service ${serviceKey(op.service)} ${describeService(op.to)}`
     case 'service.update':

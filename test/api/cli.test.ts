@@ -1,15 +1,10 @@
 /** The CLI as an operator runs it: its own process against a real API, what it prints and how it exits. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { startTestApi, type TestApi } from './harness.ts'
+import { root, runCli } from './run-cli.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const CLI = `${root}clients/cli/src/main.ts`
 const FLEET = `${root}examples/two-sites.yaml`
-
-type Result = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
 
 describe('lvsfleet', () => {
   let api: TestApi
@@ -147,21 +142,3 @@ describe('lvsfleet', () => {
     assert.match(help.stdout, /Examples:/)
   })
 })
-
-async function runCli(
-  words: readonly string[],
-  input: string,
-  env: Readonly<Record<string, string>>,
-): Promise<Result> {
-  const child = spawn(process.execPath, [CLI, ...words], {
-    env: { PATH: process.env['PATH'], NO_COLOR: '1', ...env },
-    timeout: 20_000,
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  child.stdin.end(input)
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
-  return { code, stdout, stderr }
-}

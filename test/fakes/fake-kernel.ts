@@ -17,6 +17,7 @@ import {
   serviceFamily,
   serviceKey,
   serviceRef,
+  sourceNatKey,
   type ClampState,
   type DestinationConfig,
   type DestinationRef,
@@ -25,6 +26,7 @@ import {
   type Op,
   type ServiceConfig,
   type ServiceRef,
+  type SourceNatState,
 } from '@lvs-fleet/contract'
 import {
   KernelError,
@@ -78,6 +80,7 @@ export type FakeKernel = Kernel & {
   readonly marks: Map<string, MarkState>
   timeouts: ObservedTimeouts
   readonly syncDaemons: Map<string, ObservedSyncDaemon>
+  readonly sourceNats: Map<string, SourceNatState>
   /** Ops that changed something, as text, in order. */
   readonly journal: string[]
   readonly calls: {
@@ -111,6 +114,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
   const clamps = new Map<string, ClampState>()
   const marks = new Map<string, MarkState>()
   const syncDaemons = new Map<string, ObservedSyncDaemon>()
+  const sourceNats = new Map<string, SourceNatState>()
   const listeners = new Set<() => void>()
   let scope = options.scope ?? 'boot-1/net-1'
   let nextIndex = 2
@@ -321,6 +325,13 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
         return syncDaemons.delete(op.daemon.role)
           ? undefined
           : { code: 'ESRCH', message: 'no such daemon' }
+      case 'source-nat.add':
+        sourceNats.set(sourceNatKey(op.sourceNat), op.sourceNat)
+        return undefined
+      case 'source-nat.remove':
+        return sourceNats.delete(sourceNatKey(op.sourceNat))
+          ? undefined
+          : { code: 'ENOENT', message: 'no such source nat' }
     }
   }
 
@@ -367,6 +378,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     marks,
     timeouts: { tcp: 900, tcpFin: 120, udp: 300 },
     syncDaemons,
+    sourceNats,
     journal: [],
     calls: { listServices: 0, listDestinations: 0, destinationsListedFor: 0, apply: 0 },
     fault: undefined,
@@ -403,6 +415,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     observeMarks: () => read(() => [...marks.values()]),
     readTimeouts: () => read(() => kernel.timeouts),
     listSyncDaemons: () => read(() => [...syncDaemons.values()]),
+    observeSourceNats: () => read(() => [...sourceNats.values()]),
     async apply(ops) {
       kernel.calls.apply++
       const outcomes: Outcome[] = []
@@ -443,6 +456,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       marks.clear()
       syncDaemons.clear()
       kernel.timeouts = { tcp: 900, tcpFin: 120, udp: 300 }
+      sourceNats.clear()
       for (const name of links.keys()) if (name !== 'eth0') links.delete(name)
       addresses.length = 0
       scope = `${scope}+`
@@ -491,6 +505,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       for (const [key, { mark }] of marks) lines.push(`mark ${key} ${mark}`)
       for (const { role, device, syncId } of syncDaemons.values())
         lines.push(`sync ${role} ${device} ${syncId}`)
+      for (const key of sourceNats.keys()) lines.push(`source nat ${key}`)
       return lines.map((line) => `${line}\n`).join('')
     },
   }

@@ -7,6 +7,7 @@ import {
   markKey,
   serviceConfig,
   serviceKey,
+  sourceNatKey,
   type DeviceState,
   type Forwarding,
   type EndpointService,
@@ -62,6 +63,9 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
     adopt: options.adopt ?? false,
     lingerSeconds: random.pick([0, 20]),
     devices,
+    sourceNats: [1, 2]
+      .filter(() => random.chance(0.4))
+      .map((n) => ({ vip: ip('10.1.0.1'), server: ip(`10.2.0.${n}`) })),
     guePorts: guePorts.map((port) => ({ address: ip('10.1.0.11'), port })),
     addresses: [
       ...services.map((s) => ({ address: s.address, place })),
@@ -153,6 +157,7 @@ export function shapeWanted(state: HostState, foreign: readonly ServiceState[]):
   for (const { address, place } of state.addresses) {
     lines.push(`address ${address} ${'device' in place ? place.device : '?'}`)
   }
+  for (const pair of state.sourceNats) lines.push(`source nat ${sourceNatKey(pair)}`)
   for (const clamp of state.clamps) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
   for (const mark of state.marks) lines.push(`mark ${markKey(mark)} ${mark.mark}`)
   for (const { role, syncId } of state.syncDaemons) lines.push(`sync ${role} ${syncId}`)
@@ -174,6 +179,7 @@ export function shapeOf(kernel: FakeKernel): string[] {
     const link = [...kernel.links.values()].find((candidate) => candidate.index === linkIndex)
     lines.push(`address ${address} ${link?.name ?? '?'}`)
   }
+  for (const key of kernel.sourceNats.keys()) lines.push(`source nat ${key}`)
   for (const clamp of kernel.clamps.values()) lines.push(`clamp ${clamp.address} ${clamp.mss}`)
   for (const [key, { mark }] of kernel.marks) lines.push(`mark ${key} ${mark}`)
   for (const { role, syncId } of kernel.syncDaemons.values()) lines.push(`sync ${role} ${syncId}`)

@@ -1,4 +1,4 @@
-/** Decapsulation devices and GUE ports on a host: made, edited in place, shared with others, taken back. */
+/** Decapsulation devices, GUE ports and source NAT on a host: made, edited in place, shared with others, taken back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ip, type DeviceState, type HostPart } from '@lvs-fleet/contract'
@@ -125,6 +125,38 @@ for (const { name, key, port, adopt, want } of STRANGERS) {
     assert.deepEqual(codes(host), [])
   })
 }
+
+const pair = { vip: ip('10.1.0.100'), server: RIP }
+
+test('source NAT is made, repaired, kept over a restart, and taken back after its linger', async () => {
+  const host = await started()
+  await publish(host, { sourceNats: [pair], lingerSeconds: 10 }, 1)
+  host.kernel.sourceNats.clear()
+  await host.agent.verifyRound()
+  assert.deepEqual([...host.kernel.sourceNats.values()], [pair])
+  assert.equal(host.agent.snapshot().driftCount, 1)
+  await host.start()
+  const writes = host.kernel.writeCount()
+  await host.agent.verifyRound()
+  assert.equal(host.kernel.writeCount(), writes)
+  await publish(host, {}, 2)
+  assert.equal(host.kernel.sourceNats.size, 1)
+  host.clock.advance(11_000)
+  await host.agent.verifyRound()
+  assert.equal(host.kernel.sourceNats.size, 0)
+})
+
+test('source NAT that stands and is not ours is a conflict, unless it is to be adopted', async () => {
+  const host = await started()
+  host.kernel.byHand({ kind: 'source-nat.add', sourceNat: pair })
+  await publish(host, { sourceNats: [pair] }, 1)
+  assert.deepEqual(codes(host), ['conflict'])
+  await publish(host, { sourceNats: [pair], adopt: true }, 2)
+  assert.deepEqual(codes(host), [])
+  await publish(host, {}, 3)
+  await host.agent.verifyRound()
+  assert.equal(host.kernel.sourceNats.size, 0)
+})
 
 test('owns over a restart what it made before it', async () => {
   const host = await started()

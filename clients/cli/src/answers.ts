@@ -78,6 +78,60 @@ export const explanationSchema = z.object({
     }),
   ),
 })
+const limitSchema = z.object({ bytes: z.int(), because: z.string() }).nullable()
+const hopSchema = z.object({
+  at: z.string(),
+  does: z.string(),
+  sends: z
+    .object({
+      source: z.string(),
+      destination: z.string(),
+      outer: z
+        .object({
+          sources: z.array(z.string()),
+          destination: z.string(),
+          tunnel: z.string(),
+          protocol: z.int(),
+          port: z.int().nullable(),
+        })
+        .nullable(),
+      mtu: limitSchema,
+      mss: limitSchema,
+    })
+    .nullable(),
+})
+export type Hop = z.infer<typeof hopSchema>
+export const packetExplanationSchema = z.object({
+  director: z.string(),
+  vip: z.string(),
+  protocol: z.string(),
+  port: z.int().nullable(),
+  client: z.string().nullable(),
+  virtualService: z.string(),
+  service: z.string(),
+  takenBecause: z.string(),
+  scheduling: z.object({ text: z.string() }),
+  persistence: z.object({ text: z.string() }).nullable(),
+  destinations: z.array(
+    z.object({
+      realServer: z.string(),
+      site: z.string(),
+      forwarding: z.string().nullable(),
+      address: z.string().nullable(),
+      port: z.int().nullable(),
+      why: z.string(),
+      passedOver: z.array(z.object({ method: z.string(), reason: z.string() })),
+      weight: z.int(),
+      weightFactors: z.array(
+        z.object({ name: z.string(), value: z.number(), because: z.string() }),
+      ),
+      path: z.array(hopSchema),
+      cautions: z.array(z.string()),
+    }),
+  ),
+  cautions: z.array(z.string()),
+})
+export type PacketExplanation = z.infer<typeof packetExplanationSchema>
 export const revisionListSchema = z.object({
   items: z.array(
     z.object({

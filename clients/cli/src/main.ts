@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { ZodError } from 'zod'
 import { CliError } from './cli-error.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
+import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
@@ -25,6 +26,7 @@ Examples:
   lvsfleet apply -f examples/two-sites.yaml
   lvsfleet status
   lvsfleet explain web-a
+  lvsfleet explain --director dir-a --vip 10.1.0.100 --port 80 --client 198.51.100.7
   lvsfleet doctor
   lvsfleet drain sites b`,
   )
@@ -32,6 +34,7 @@ Examples:
 addFleetCommands(program)
 addObjectCommands(program)
 addHostCommands(program)
+addExplainCommand(program)
 addDoctorCommands(program)
 
 try {

@@ -7,7 +7,6 @@ import { holdReason } from './hold.ts'
 import { KernelError, type Kernel } from './kernel/kernel.ts'
 import { ledgerIsEmpty, type Ledger } from './ledger/ledger.ts'
 import { openLedger, type LedgerBook } from './ledger/ledger-store.ts'
-import { shrinkAllowed, shrinkHeld } from './plan/guard.ts'
 import { errnoOf, type Clock, type Disk, type Log } from './ports.ts'
 import { createReconciler, type Reconciler } from './reconcile/reconciler.ts'
 import { failedOp, Troubles } from './reconcile/troubles.ts'
@@ -20,7 +19,6 @@ import {
 } from './reconcile/world.ts'
 import { takeSnapshot, type HostFacts, type Snapshot } from './report.ts'
 import {
-  countStart,
   FRESH_BOOT,
   isQuarantined,
   loadBootRecord,
@@ -37,6 +35,8 @@ import {
   type StateChange,
   type Version,
 } from './state/candidate.ts'
+import { judgeState, quarantineRejection } from './state/judge.ts'
+import { loadCounting } from './state/last-good.ts'
 import type { StateStore } from './state/store.ts'
 import { refuse, verifyDocument, type Trust, type Verdict } from './state/verify.ts'
 
@@ -140,14 +140,8 @@ export class Agent {
   async load(): Promise<void> {
     const { store, disk, log } = this.deps
     if (store === undefined) return
-    this.boot = await loadBootRecord(disk)
-    let loaded = await store.load((version) => !isQuarantined(this.boot, version))
-    const counted = countStart(this.boot, loaded?.candidate.version ?? null)
-    if (counted.quarantined.length > this.boot.quarantined.length || counted.version === null) {
-      this.boot = counted
-      loaded = await store.load((version) => !isQuarantined(counted, version))
-      this.boot = countStart(counted, loaded?.candidate.version ?? null)
-    } else this.boot = counted
+    const { boot, loaded } = await loadCounting(store, await loadBootRecord(disk))
+    this.boot = boot
     await this.tryDisk('count this start', () => saveBootRecord(disk, this.boot))
     for (const alarm of store.alarms) log('error', 'state on disk damaged', { alarm })
     const bad = this.boot.quarantined.at(-1)
@@ -333,36 +327,8 @@ export class Agent {
     options: OfferOptions,
   ): Rejection | undefined {
     const { inForce, book } = this.world
-    let after = inForce.services.size
-    for (const { before, after: next } of change.services.values()) {
-      after += (next === undefined ? 0 : 1) - (before === undefined ? 0 : 1)
-    }
-    const counted = candidate.manifest?.counts.services ?? after
-    if (after !== counted) {
-      return refuse(
-        'unreadable',
-        'a virtual service stands twice in the state',
-        candidate.version ?? undefined,
-      )
-    }
-    if (options.allowShrink === true) return undefined
-    const { manifest } = candidate
-    if (manifest !== null && shrinkAllowed(inForce.version, manifest)) return undefined
-    // With nothing in force the ledger still says how many services this agent carries.
-    const lost =
-      inForce.source === 'none'
-        ? [...book.ledger.services.keys()].filter(
-            (key) => change.services.get(key)?.after === undefined,
-          ).length
-        : 0
-    const carried = book.ledger.services.size
-    const detail =
-      lost > carried / 4
-        ? `${lost} of ${carried} virtual services that this agent made would go`
-        : shrinkHeld(inForce.services.size, change.services.values())
-    return detail === undefined
-      ? undefined
-      : refuse('shrink-held', detail, candidate.version ?? undefined)
+    const allowShrink = options.allowShrink === true
+    return judgeState({ inForce, candidate, change, carried: book.ledger.services, allowShrink })
   }
 
   private enforce(candidate: Candidate, change: StateChange, source: Source): void {
@@ -417,13 +383,4 @@ export class Agent {
     this.queue = run.catch(() => undefined)
     return run
   }
-}
-
-function quarantineRejection(version: Version): Rejection {
-  const name = `${version.epoch}.${version.generation}`
-  return refuse(
-    'quarantined',
-    `the agent died three times in a row on ${name}; the state before it is in force`,
-    version,
-  )
 }

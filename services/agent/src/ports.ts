@@ -29,6 +29,8 @@ export type Disk = {
   read(path: string): Promise<string | undefined>
   /** Creates or truncates, writes, fsyncs. Not atomic: use `saveAtomically` for anything that matters. */
   write(path: string, text: string, mode: number): Promise<void>
+  /** The same without fsync, for what may be lost. */
+  writeLoosely(path: string, text: string, mode: number): Promise<void>
   rename(from: string, to: string): Promise<void>
   syncDirectory(path: string): Promise<void>
   /** Names in a directory; empty when there is none. */

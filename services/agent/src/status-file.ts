@@ -1,7 +1,10 @@
-/** The newest snapshot on disk, for `status`: what this host does can be read without any control plane. */
+/**
+ * The newest snapshot on disk, for `status`: what this host does can be read without any control plane. Not forced to
+ * the device: every life writes it anew within a second, and each change would wait for it.
+ */
 import * as z from 'zod'
 import { rejectionSchema, statusReportSchema } from '@lvs-fleet/contract'
-import { saveAtomically } from './disk/sealed.ts'
+import { saveLoosely } from './disk/sealed.ts'
 import type { Clock, Disk } from './ports.ts'
 import { fingerprintOf, type Snapshot } from './report.ts'
 
@@ -28,7 +31,7 @@ export function createStatusFile(disk: Disk, clock: Clock): StatusFile {
       const isOld = snapshot.drainCount > 0 && clock.monotonicMs() - savedAtMs >= DRAIN_REFRESH_MS
       if (fingerprint === saved && !isOld) return
       const at = new Date(clock.wallMs()).toISOString()
-      await saveAtomically(disk, FILE, `${JSON.stringify({ at, snapshot }, null, 2)}\n`)
+      await saveLoosely(disk, FILE, `${JSON.stringify({ at, snapshot }, null, 2)}\n`)
       saved = fingerprint
       savedAtMs = clock.monotonicMs()
     },
@@ -38,6 +41,16 @@ export function createStatusFile(disk: Disk, clock: Clock): StatusFile {
 export async function loadStatus(disk: Disk): Promise<SavedStatus | undefined> {
   const text = await disk.read(FILE)
   if (text === undefined) return undefined
-  const parsed = statusSchema.safeParse(JSON.parse(text))
+  const parsed = statusSchema.safeParse(parseJson(text))
   return parsed.success ? parsed.data : undefined
+}
+
+/** A power cut may leave half a file. */
+function parseJson(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text)
+    return value
+  } catch {
+    return undefined
+  }
 }

@@ -1,13 +1,7 @@
-/** status, explain, render, document, join-token, revisions: what hosts do and how they come in. */
+/** status, render, document, join-token, revisions: what hosts do and how they come in. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import {
-  explanationSchema,
-  hostListSchema,
-  revisionListSchema,
-  secretSchema,
-  type Host,
-} from '../answers.ts'
+import { hostListSchema, revisionListSchema, secretSchema, type Host } from '../answers.ts'
 import { CliError } from '../cli-error.ts'
 import { printValue, write } from '../output/print.ts'
 import { formatTable } from '../output/table.ts'
@@ -29,14 +23,6 @@ export function addHostCommands(program: Command): void {
     )
     .action(async (options: { watch?: boolean; wait?: string }, command: Command) =>
       status(contextOf(command), options),
-    )
-  program
-    .command('explain')
-    .description('for a virtual service: how each director reaches each real server, and why')
-    .argument('<virtual-service>')
-    .option('--all', 'also every method that was passed over')
-    .action(async (name: string, options: { all?: boolean }, command: Command) =>
-      explain(contextOf(command), name, options.all === true),
     )
   program
     .command('render')
@@ -134,30 +120,6 @@ function statusTable(hosts: readonly Host[]): string {
 function conditionOf(host: Host, type: string): { status: boolean; message: string } {
   return (
     host.conditions.find((condition) => condition.type === type) ?? { status: false, message: '' }
-  )
-}
-
-async function explain({ api, output }: Context, name: string, all: boolean): Promise<void> {
-  const answer = explanationSchema.parse(
-    await api.json({ path: `/v1/virtual-services/${encodeURIComponent(name)}/explain` }),
-  )
-  printValue(answer.choices, output, () =>
-    formatTable(
-      ['DIRECTOR', 'SERVICE', 'REAL SERVER', 'METHOD', 'ADDRESS', 'WEIGHT', 'WHY'],
-      answer.choices.map((item) => [
-        item.director,
-        item.service,
-        item.realServer,
-        item.forwarding ?? 'none',
-        item.address ?? '',
-        String(item.weight),
-        [
-          item.why,
-          ...item.weightReasons,
-          ...(all ? item.passedOver.map(({ method, reason }) => `not ${method}: ${reason}`) : []),
-        ].join('; '),
-      ]),
-    ),
   )
 }
 

@@ -1,4 +1,7 @@
-/** Numbers reports and keeps the number on disk, so that no report of a later life looks older than one before. */
+/**
+ * Numbers reports and keeps a number on disk that none has reached, so that no report of a later life looks older
+ * than one before; it is written once in many reports.
+ */
 import * as z from 'zod'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Clock, Disk, Log } from '../ports.ts'
@@ -10,6 +13,8 @@ const FILE = 'counters.json'
 const REPEAT_MS = 5 * 60_000
 /** While destinations drain, their remaining time is worth a report this often. */
 const DRAIN_REPEAT_MS = 10_000
+/** Numbers taken from the disk at a time; a life that ends leaves the rest unused. */
+const SEQ_BLOCK = 100
 
 const countersSchema = z.object({ seq: z.int().min(0), driftCount: z.int().min(0) })
 export type Counters = z.infer<typeof countersSchema>
@@ -33,6 +38,7 @@ export function createReporter(deps: {
 }): Reporter {
   const { disk, clock, log, controlPlane } = deps
   let { seq } = deps.counters
+  let saved = deps.counters
   let sent = ''
   let sentAtMs = Number.NEGATIVE_INFINITY
   return {
@@ -41,7 +47,12 @@ export function createReporter(deps: {
       const repeatMs = snapshot.drainCount > 0 ? DRAIN_REPEAT_MS : REPEAT_MS
       if (fingerprint === sent && clock.monotonicMs() - sentAtMs < repeatMs) return true
       seq++
-      await saveSealedJson(disk, FILE, { seq, driftCount: snapshot.driftCount } satisfies Counters)
+      const { driftCount } = snapshot
+      if (seq > saved.seq || driftCount !== saved.driftCount) {
+        const next: Counters = { seq: Math.max(saved.seq, seq + SEQ_BLOCK), driftCount }
+        await saveSealedJson(disk, FILE, next)
+        saved = next
+      }
       const answer = await controlPlane.report({ seq, ...snapshot }, signal)
       if (answer.is === 'refused') {
         log('warn', 'report refused', { detail: answer.detail })

@@ -29,7 +29,14 @@ export async function openDisk(root: string, folders: readonly string[] = []): P
 /** Reads as they are, writes refused: for dry runs and `status`, which change nothing. */
 export function openReadOnlyDisk(root: string): Disk {
   const refuse = (): Promise<never> => Promise.reject(new Error('this command writes no file'))
-  return { ...nodeDisk(root), write: refuse, rename: refuse, syncDirectory: refuse, remove: refuse }
+  return {
+    ...nodeDisk(root),
+    write: refuse,
+    writeLoosely: refuse,
+    rename: refuse,
+    syncDirectory: refuse,
+    remove: refuse,
+  }
 }
 
 function nodeDisk(root: string): Disk {
@@ -38,6 +45,8 @@ function nodeDisk(root: string): Disk {
     read: async (path) => unlessAbsent(() => readFileSync(at(path), 'utf8'), undefined),
     write: async (path, text, mode) =>
       synced(openSync(at(path), 'w', mode), (file) => writeFileSync(file, text, 'utf8')),
+    writeLoosely: async (path, text, mode) =>
+      writeFileSync(at(path), text, { encoding: 'utf8', mode }),
     rename: async (from, to) => renameSync(at(from), at(to)),
     syncDirectory: async (path) => synced(openSync(at(path), 'r'), () => undefined),
     list: async (path) => unlessAbsent<string[]>(() => readdirSync(at(path)), []),

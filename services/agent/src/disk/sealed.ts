@@ -37,6 +37,12 @@ export async function saveAtomically(disk: Disk, path: string, content: string):
   await disk.syncDirectory(dirname(path))
 }
 
+/** Readers see the old file or the new one; after a power cut perhaps neither. */
+export async function saveLoosely(disk: Disk, path: string, content: string): Promise<void> {
+  await disk.writeLoosely(`${path}.tmp`, content, PRIVATE_MODE)
+  await disk.rename(`${path}.tmp`, path)
+}
+
 /** A JSON value under a seal; undefined when missing or corrupt. */
 export async function loadSealedJson(disk: Disk, path: string): Promise<unknown> {
   const sealed = unseal(await disk.read(path))

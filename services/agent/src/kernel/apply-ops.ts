@@ -9,6 +9,7 @@ import type { SettingsOp } from './ipvs/settings.ts'
 import { KernelError, type Outcome } from './kernel.ts'
 import type { NetlinkFailure } from './netlink/message.ts'
 import type { TableOp } from './nft/tables.ts'
+import type { SourceNatOp } from './nft/source-nats.ts'
 import type { NetworkOp } from './rtnl/rtnl-kernel.ts'
 import type { SysctlOp } from './sysctl.ts'
 
@@ -19,6 +20,7 @@ export type Run =
   | { readonly kind: 'sysctl'; readonly ops: readonly SysctlOp[] }
   | { readonly kind: 'table'; readonly ops: readonly TableOp[] }
   | { readonly kind: 'settings'; readonly ops: readonly SettingsOp[] }
+  | { readonly kind: 'source-nat'; readonly ops: readonly SourceNatOp[] }
 
 export type CarryOut = (run: Run) => Promise<readonly (NetlinkFailure | undefined)[]>
 
@@ -98,6 +100,9 @@ function toRun(first: Op, ops: readonly Op[]): Run {
     case 'sync.start':
     case 'sync.stop':
       return { kind: 'settings', ops: only<SettingsOp>(ops) }
+    case 'source-nat.add':
+    case 'source-nat.remove':
+      return { kind: 'source-nat', ops: only<SourceNatOp>(ops) }
     default:
       return assertNever(first)
   }

@@ -15,6 +15,7 @@ import type {
   ServiceRef,
   SyncDaemonState,
   TimeoutState,
+  SourceNatState,
 } from '@lvs-fleet/contract'
 
 /** `exact` is false where the kernel holds settings that the vocabulary cannot say (other flags, engines, tunnels). */
@@ -127,6 +128,8 @@ export type Kernel = {
   observeMarks(): Promise<readonly MarkState[]>
   readTimeouts(): Promise<ObservedTimeouts>
   listSyncDaemons(): Promise<readonly ObservedSyncDaemon[]>
+  /** Source NAT in the agent's own nftables tables; empty when there is none. */
+  observeSourceNats(): Promise<readonly SourceNatState[]>
   /** Carries out ops in order, batched; goes on after a failure; one outcome per op, same order. */
   apply(ops: readonly Op[]): Promise<Outcome[]>
   /** Calls back (coalesced) when links or addresses change behind our back; returns the unsubscribe function. */

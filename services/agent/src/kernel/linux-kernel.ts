@@ -14,6 +14,7 @@ import type { SettingsOp } from './ipvs/settings.ts'
 import { KernelError, type Kernel } from './kernel.ts'
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './netlink/constants.ts'
 import { NetlinkSocket } from './netlink/socket.ts'
+import { SourceNats } from './nft/source-nats.ts'
 import { Tables } from './nft/tables.ts'
 import { NetworkMonitor } from './rtnl/network-monitor.ts'
 import { RtnlKernel } from './rtnl/rtnl-kernel.ts'
@@ -38,6 +39,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   const gue = new GueKernel(generic)
   const sysctls = new Sysctls()
   const tables = new Tables()
+  const sourceNats = new SourceNats()
   let writes = 0
 
   function applyRun(run: Run): Promise<Applied> {
@@ -54,6 +56,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
         return tables.apply(run.ops)
       case 'settings':
         return applySettings(run.ops)
+      case 'source-nat':
+        return sourceNats.apply(run.ops)
       default:
         return assertNever(run)
     }
@@ -84,6 +88,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
     observeMarks: async () => (await tables.observe()).marks,
     readTimeouts: () => ipvs.readTimeouts(),
     listSyncDaemons: () => ipvs.listSyncDaemons(),
+    observeSourceNats: () => sourceNats.observe(),
     apply: (ops) =>
       applyOps(ops, async (run) => {
         const { failures, writeCount } = await applyRun(run)

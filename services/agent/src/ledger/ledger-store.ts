@@ -13,6 +13,8 @@ import {
   markStateSchema,
   syncDaemonStateSchema,
   TIMEOUTS,
+  sourceNatKey,
+  sourceNatStateSchema,
 } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
@@ -38,6 +40,7 @@ const ledgerFileSchema = z.object({
     .array(z.object({ name: z.enum(TIMEOUTS), previous: z.int(), value: z.int() }))
     .default([]),
   syncDaemons: z.array(syncDaemonStateSchema).default([]),
+  sourceNats: z.array(sourceNatStateSchema).default([]),
   lingers: z.array(z.tuple([z.string(), deadlineSchema])),
 })
 type LedgerFile = z.infer<typeof ledgerFileSchema>
@@ -105,6 +108,7 @@ function fromFile(file: LedgerFile): Ledger {
     marks: new Map(file.marks.map((mark) => [markKey(mark), mark])),
     timeouts: new Map(file.timeouts.map((timeout) => [timeout.name, timeout])),
     syncDaemons: new Map(file.syncDaemons.map((daemon) => [daemon.role, daemon])),
+    sourceNats: new Map(file.sourceNats.map((pair) => [sourceNatKey(pair), pair])),
     lingers: new Map(file.lingers),
   }
 }
@@ -124,6 +128,7 @@ function toFile(ledger: Ledger, sequence: number): LedgerFile {
     marks: [...ledger.marks.values()],
     timeouts: [...ledger.timeouts.values()],
     syncDaemons: [...ledger.syncDaemons.values()],
+    sourceNats: [...ledger.sourceNats.values()],
     lingers: [...ledger.lingers],
   }
 }

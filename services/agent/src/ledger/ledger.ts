@@ -11,6 +11,7 @@ import type {
   MarkState,
   SyncDaemonState,
   TimeoutState,
+  SourceNatState,
 } from '@lvs-fleet/contract'
 
 export type OwnedSysctl = {
@@ -45,6 +46,7 @@ export type Ledger = {
   readonly timeouts: Map<string, OwnedTimeout>
   /** By role: a namespace has at most one of each. */
   readonly syncDaemons: Map<string, SyncDaemonState>
+  readonly sourceNats: Map<string, SourceNatState>
   /** Object key of a network object that left the state → when it may go. */
   readonly lingers: Map<string, number>
 }
@@ -63,6 +65,7 @@ export function emptyLedger(scope: string): Ledger {
     marks: new Map(),
     timeouts: new Map(),
     syncDaemons: new Map(),
+    sourceNats: new Map(),
     lingers: new Map(),
   }
 }
@@ -77,6 +80,7 @@ export function ledgerIsEmpty(ledger: Ledger): boolean {
     ledger.clamps.size === 0 &&
     ledger.marks.size === 0 &&
     ledger.timeouts.size === 0 &&
-    ledger.syncDaemons.size === 0
+    ledger.syncDaemons.size === 0 &&
+    ledger.sourceNats.size === 0
   )
 }

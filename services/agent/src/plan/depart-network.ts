@@ -3,6 +3,7 @@ import {
   addressKey,
   guePortKey,
   hostPrefixLength,
+  sourceNatKey,
   type DeviceState,
   type HostPart,
   type Ip,
@@ -18,18 +19,37 @@ import {
   type ObservedHost,
 } from './network-plan.ts'
 
-/** In the reverse order of making: clamps, addresses, sysctls, GUE ports, devices. */
+/** In the reverse order of making: source NAT, clamps, addresses, sysctls, GUE ports, devices. */
 export function departNetwork(
   desired: HostPart,
   observed: ObservedHost,
   context: NetworkContext,
   draft: NetworkDraft,
 ): void {
+  departSourceNats(desired, observed, context, draft)
   departClamps(desired, observed, context, draft)
   departAddresses(desired, observed, context, draft)
   departSysctls(desired, observed, context, draft)
   departGuePorts(desired, observed, context, draft)
   departDevices(desired, observed, context, draft)
+}
+
+/** Connections that have it keep it: netfilter asks the rules for the first packet of each only. */
+function departSourceNats(
+  desired: HostPart,
+  observed: ObservedHost,
+  context: NetworkContext,
+  draft: NetworkDraft,
+): void {
+  const wanted = new Set(desired.sourceNats.map(sourceNatKey))
+  const standing = new Set(observed.sourceNats.map(sourceNatKey))
+  for (const [ownedKey, sourceNat] of context.ledger.sourceNats) {
+    if (wanted.has(ownedKey)) continue
+    const key = objectKey.sourceNat(sourceNat)
+    if (!standing.has(ownedKey)) draft.gone.push(key)
+    else if (mayGo(key, context, draft))
+      draft.removals.push({ kind: 'source-nat.remove', sourceNat })
+  }
 }
 
 function departClamps(

@@ -7,6 +7,7 @@ import {
   guePortKey,
   markKey,
   type AddressPlace,
+  sourceNatKey,
   type AddressState,
   type ClampState,
   type DeviceState,
@@ -16,6 +17,7 @@ import {
   type MarkState,
   type Op,
   type SyncDaemonState,
+  type SourceNatState,
 } from '@lvs-fleet/contract'
 import type {
   ObservedAddress,
@@ -37,6 +39,7 @@ export type ObservedHost = {
   /** Undefined where no timeout is wanted or ours. */
   readonly timeouts: ObservedTimeouts | undefined
   readonly syncDaemons: readonly ObservedSyncDaemon[]
+  readonly sourceNats: readonly SourceNatState[]
 }
 
 export type NetworkContext = {
@@ -60,6 +63,7 @@ export type Claim =
   | { readonly kind: 'mark'; readonly mark: MarkState }
   | { readonly kind: 'timeout'; readonly timeout: OwnedTimeout }
   | { readonly kind: 'sync'; readonly daemon: SyncDaemonState }
+  | { readonly kind: 'source-nat'; readonly sourceNat: SourceNatState }
 
 export type NetworkPlan = {
   readonly adds: readonly Op[]
@@ -95,6 +99,7 @@ export const objectKey = {
   mark: (mark: MarkState): string => `mark ${markKey(mark)}`,
   timeout: (name: string): string => `timeout ${name}`,
   sync: (role: string): string => `sync ${role}`,
+  sourceNat: (pair: SourceNatState): string => `source-nat ${sourceNatKey(pair)}`,
 }
 
 /** The address on the interface it is meant for, with whatever prefix length. */

@@ -1,6 +1,6 @@
 /**
  * Plans the part of a host that is not virtual services: devices, GUE ports, sysctls, addresses, MSS clamps,
- * marks, and the settings of IPVS (timeouts, sync daemons).
+ * source NAT, marks, and the settings of IPVS (timeouts, sync daemons).
  * Pure. What left the state lingers for its time, and as long as a virtual service of ours uses its
  * address; what stands and is not ours is left alone unless adopted; a sysctl gets its old value back.
  */

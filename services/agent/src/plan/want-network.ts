@@ -5,6 +5,7 @@ import {
   familyOf,
   guePortKey,
   hostPrefixLength,
+  sourceNatKey,
   type AddressState,
   type ClampState,
   type DeviceState,
@@ -12,6 +13,7 @@ import {
   type GuePortState,
   type HostPart,
   type Op,
+  type SourceNatState,
 } from '@lvs-fleet/contract'
 import {
   findAddress,
@@ -23,7 +25,7 @@ import {
 } from './network-plan.ts'
 import { conflictMessage } from './plan-service.ts'
 
-/** In the order of making: devices, GUE ports, sysctls, addresses, clamps. */
+/** In the order of making: devices, GUE ports, sysctls, addresses, clamps, source NAT. */
 export function wantNetwork(
   desired: HostPart,
   observed: ObservedHost,
@@ -35,6 +37,7 @@ export function wantNetwork(
   for (const sysctl of desired.sysctls) wantSysctl(sysctl, observed, context, draft)
   for (const address of desired.addresses) wantAddress(address, desired, observed, context, draft)
   for (const clamp of desired.clamps) wantClamp(clamp, desired, observed, context, draft)
+  for (const pair of desired.sourceNats) wantSourceNat(pair, desired, observed, context, draft)
 }
 
 function wantDevice(
@@ -175,6 +178,25 @@ function wantClamp(
   }
   if (standing?.mss !== clamp.mss) draft.adds.push(op)
   if (owned?.mss !== clamp.mss) draft.claims.push({ kind: 'clamp', clamp })
+}
+
+function wantSourceNat(
+  sourceNat: SourceNatState,
+  desired: HostPart,
+  observed: ObservedHost,
+  { ledger }: NetworkContext,
+  draft: NetworkDraft,
+): void {
+  const key = sourceNatKey(sourceNat)
+  const stands = observed.sourceNats.some((candidate) => sourceNatKey(candidate) === key)
+  const owned = ledger.sourceNats.has(key)
+  const op: Op = { kind: 'source-nat.add', sourceNat }
+  if (stands && !owned && !desired.adopt) {
+    draft.conflicts.push(conflict(op, `source nat ${key}`))
+    return
+  }
+  if (!stands) draft.adds.push(op)
+  if (!owned) draft.claims.push({ kind: 'source-nat', sourceNat })
 }
 
 export function conflict(op: Op, object: string): FailedOp {

@@ -1,9 +1,10 @@
-/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps, marks, IPVS settings. One group. */
+/** Observes, plans and applies the network part: devices, GUE ports, sysctls, addresses, clamps, source NAT, marks, IPVS settings. One group. */
 import {
   addressKey,
   familyOf,
   guePortKey,
   markKey,
+  sourceNatKey,
   type FailedOp,
   type HostPart,
   type Ip,
@@ -45,6 +46,7 @@ export async function planNetworkRound(world: World): Promise<NetworkRound | und
     syncDaemons: matters(host.syncDaemons, ledger.syncDaemons)
       ? await kernel.listSyncDaemons()
       : [],
+    sourceNats: matters(host.sourceNats, ledger.sourceNats) ? await kernel.observeSourceNats() : [],
   }
   const draining = drainingAddresses(world)
   const wanted = wantedAddresses(world)
@@ -131,8 +133,10 @@ export async function reconcileNetwork(world: World, cause: Cause): Promise<Roun
 }
 
 function concernsNothing(host: HostPart, ledger: Ledger): boolean {
-  const { devices, guePorts, addresses, sysctls, clamps, marks, timeouts, syncDaemons } = host
-  const wanted = [devices, guePorts, addresses, sysctls, clamps, marks, timeouts, syncDaemons]
+  const { devices, guePorts, addresses, sysctls, clamps, sourceNats } = host
+  const { marks, timeouts, syncDaemons } = host
+  const objects = [devices, guePorts, addresses, sysctls, clamps, sourceNats]
+  const wanted = [...objects, marks, timeouts, syncDaemons]
   const owned = [
     ledger.devices,
     ledger.guePorts,
@@ -142,6 +146,7 @@ function concernsNothing(host: HostPart, ledger: Ledger): boolean {
     ledger.marks,
     ledger.timeouts,
     ledger.syncDaemons,
+    ledger.sourceNats,
   ]
   return wanted.every((list) => list.length === 0) && owned.every((map) => map.size === 0)
 }
@@ -199,7 +204,9 @@ function record(ledger: Ledger, claim: Claim): void {
   else if (claim.kind === 'mark') ledger.marks.set(markKey(claim.mark), claim.mark)
   else if (claim.kind === 'timeout') ledger.timeouts.set(claim.timeout.name, claim.timeout)
   else if (claim.kind === 'sync') ledger.syncDaemons.set(claim.daemon.role, claim.daemon)
-  else ledger.clamps.set(claim.clamp.address, claim.clamp)
+  else if (claim.kind === 'source-nat') {
+    ledger.sourceNats.set(sourceNatKey(claim.sourceNat), claim.sourceNat)
+  } else ledger.clamps.set(claim.clamp.address, claim.clamp)
 }
 
 /** What was not made is not ours; a timeout may have made it. */
@@ -218,6 +225,7 @@ const CREATIONS: ReadonlySet<Op['kind']> = new Set([
   'device.create',
   'gue-port.open',
   'address.add',
+  'source-nat.add',
   'sync.start',
 ])
 
@@ -241,6 +249,7 @@ function forgetKey(ledger: Ledger, key: string): void {
   else if (kind === 'mark') ledger.marks.delete(name)
   else if (kind === 'timeout') ledger.timeouts.delete(name)
   else if (kind === 'sync') ledger.syncDaemons.delete(name)
+  else if (kind === 'source-nat') ledger.sourceNats.delete(name)
 }
 
 function claimKey(claim: Claim): string {
@@ -251,6 +260,7 @@ function claimKey(claim: Claim): string {
   if (claim.kind === 'mark') return objectKey.mark(claim.mark)
   if (claim.kind === 'timeout') return objectKey.timeout(claim.timeout.name)
   if (claim.kind === 'sync') return objectKey.sync(claim.daemon.role)
+  if (claim.kind === 'source-nat') return objectKey.sourceNat(claim.sourceNat)
   return objectKey.clamp(claim.clamp.address)
 }
 
@@ -259,6 +269,7 @@ function keyOf(op: Op): string {
   if ('device' in op) return objectKey.device(op.device)
   if ('guePort' in op) return objectKey.guePort(op.guePort)
   if ('address' in op) return objectKey.address(op.address)
+  if ('sourceNat' in op) return objectKey.sourceNat(op.sourceNat)
   if ('clamp' in op) return objectKey.clamp(op.clamp.address)
   if ('mark' in op) return objectKey.mark(op.mark)
   if ('daemon' in op) return objectKey.sync(op.daemon.role)

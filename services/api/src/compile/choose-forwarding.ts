@@ -17,7 +17,7 @@ import {
 import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
 import type { ForwardingRequest, TunnelRequest } from '../intent/pool.ts'
 import type { FleetIndex } from './fleet-index.ts'
-import { innerMtu, IPV6_MIN_MTU } from './mtu.ts'
+import { familyName, innerMtu, IPV6_MIN_MTU } from './mtu.ts'
 
 export type ForwardingQuestion = {
   readonly director: DirectorSpec
@@ -40,6 +40,8 @@ export type ForwardingChoice =
       readonly forwarding: Forwarding
       /** The real server's address that this director sends to. */
       readonly address: Ip
+      /** NAT only: the director must put its own address in as the source. */
+      readonly sourceNat?: true
       readonly why: string
       /** Methods that come earlier in the order and why they are not it. */
       readonly refusals: readonly Refusal[]
@@ -47,7 +49,12 @@ export type ForwardingChoice =
   | { readonly ok: false; readonly refusals: readonly Refusal[] }
 
 type Attempt =
-  | { readonly forwarding: Forwarding; readonly address: Ip; readonly why: string }
+  | {
+      readonly forwarding: Forwarding
+      readonly address: Ip
+      readonly sourceNat?: true
+      readonly why: string
+    }
   | string
 
 const ATTEMPTS: readonly (readonly [
@@ -186,19 +193,21 @@ function tryNat({ director, server, family }: ForwardingQuestion): Attempt {
   if (address === undefined) {
     return `${familyReason(server.name, family)}, and NAT cannot change the address family`
   }
-  if (server.gateway !== director.name) {
-    return `replies of ${server.name} do not return through ${director.name} (its gateway is ${server.gateway ?? 'no director'})`
+  const forwarding = { method: 'nat' } as const
+  if (server.gateway === director.name) {
+    const why = `replies of ${server.name} return through ${director.name}, its gateway`
+    return { forwarding, address, why }
   }
-  const why = `replies of ${server.name} return through ${director.name}, its gateway`
-  return { forwarding: { method: 'nat' }, address, why }
+  if (server.natReturn !== 'snat') {
+    return `replies of ${server.name} do not return through ${director.name} (its gateway is ${server.gateway ?? 'no director'}; natReturn snat would make them)`
+  }
+  if (firstOf(director.addresses, family) === undefined) return familyReason(director.name, family)
+  const why = `${director.name} puts its own address in (natReturn snat), so replies of ${server.name} return to it`
+  return { forwarding, address, sourceNat: true, why }
 }
 
 function firstOf(addresses: readonly Ip[], family: Family): Ip | undefined {
   return addresses.find((address) => familyOf(address) === family)
-}
-
-function familyName(family: Family): string {
-  return family === 'ipv4' ? 'IPv4' : 'IPv6'
 }
 
 function familyReason(name: string, family: Family): string {

@@ -107,6 +107,37 @@ describe('compile: directors', () => {
       want: ['tcp/10.1.0.100:80 > rs-b1 fd02::11:80 tun ipip 100'],
     },
   ]
+  it('reaches by NAT from everywhere a real server whose replies are to come back by SNAT', () => {
+    const change = (fleet: FleetText) => {
+      edit(fleet, 'realServers', 'rs-b1', { natReturn: 'snat' })
+      edit(fleet, 'pools', 'web', { members: [{ realServer: 'rs-b1', port: 8080 }] })
+      delete fleet['virtualServices']?.['web-b']
+    }
+    const { services, sourceNats, sysctls } = stateOf(change, 'director/dir-a')
+    assert.deepEqual(
+      services.flatMap(({ destinations }) =>
+        destinations.map((d) => `${d.address}:${d.port} ${d.forwarding.method}`),
+      ),
+      ['10.2.0.11:8080 nat', 'fd02::11:8080 nat'],
+    )
+    assert.deepEqual(sourceNats, [
+      { vip: '10.1.0.100', server: '10.2.0.11' },
+      { vip: 'fd01::100', server: 'fd02::11' },
+    ])
+    assert.deepEqual(
+      sysctls.map(({ key, value }) => `${key}=${value}`),
+      ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', 'net.ipv4.vs.conntrack=1'],
+    )
+  })
+
+  it('keeps the address of the client where the director is the gateway anyway', () => {
+    const change = (fleet: FleetText) => {
+      edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-a', natReturn: 'snat' })
+      only({ realServer: 'rs-a1', port: 8080 })(fleet)
+    }
+    assert.deepEqual(stateOf(change, 'director/dir-a').sourceNats, [])
+  })
+
   const TUNNELS: { name: string; change: (fleet: FleetText) => void; want: string }[] = [
     {
       name: 'the first type that the real server lists',
@@ -192,6 +223,18 @@ describe('compile: directors', () => {
       sysctls(() => {}),
       ['net.ipv4.vs.conn_reuse_mode=2'],
     )
+  })
+
+  it('lets a director forward as long as NAT connections drain, and lingers for no other method', () => {
+    const draining = (fleet: FleetText) =>
+      edit(fleet, 'virtualServices', 'web-a', { drainSeconds: 77 })
+    const nat = (fleet: FleetText) => {
+      draining(fleet)
+      edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-a' })
+      only({ realServer: 'rs-a1', port: 8080 })(fleet)
+    }
+    assert.equal(stateOf(nat, 'director/dir-a').lingerSeconds, 77)
+    assert.equal(stateOf(draining, 'director/dir-a').lingerSeconds, 0)
   })
 
   const WEIGHTS: { name: string; change: (fleet: FleetText) => void; want: number[] }[] = [
@@ -415,6 +458,16 @@ describe('compile refuses what a kernel would refuse or misroute', () => {
       says: /path MTU leaves 1260 bytes inside ipip over IPv6, the kernel needs 1280/,
     },
     {
+      name: 'SNAT from a director without an address of the family',
+      change: (fleet) => {
+        edit(fleet, 'directors', 'dir-a', { addresses: ['fd01::10'] })
+        edit(fleet, 'realServers', 'rs-b1', { natReturn: 'snat' })
+        only({ realServer: 'rs-b1', port: 8080 })(fleet)
+      },
+      code: 'no-forwarding',
+      says: /nat: dir-a has no IPv4 address/,
+    },
+    {
       name: 'a tunnel type that the real server does not take off',
       change: (fleet) => {
         edit(fleet, 'virtualServices', 'web-a', { tunnel: 'gre' })
@@ -435,6 +488,16 @@ describe('compile refuses what a kernel would refuse or misroute', () => {
       },
       code: 'no-forwarding',
       says: /path MTU leaves 1278 bytes inside gue 6080 over IPv6, the kernel needs 1280/,
+    },
+    {
+      name: 'GUE on the port of a UDP service that the real server answers',
+      change: (fleet) => {
+        only({ realServer: 'rs-b1' })(fleet)
+        edit(fleet, 'realServers', 'rs-b1', { decapsulates: ['gue'], gue: { port: 53 } })
+        edit(fleet, 'virtualServices', 'web-a', { protocol: 'udp', ports: [53] })
+      },
+      code: 'tunnel-conflict',
+      says: /53 is also the udp port on which rs-b1 answers web-a: give GUE another one/,
     },
     {
       name: 'two virtual services with one VIP and port on one director',

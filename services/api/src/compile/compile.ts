@@ -19,6 +19,7 @@ import {
 import { indexFleet, type FleetIndex } from './fleet-index.ts'
 import { mergeStates } from './merge-states.ts'
 import { mixedFamilyProblems, overlapProblems, routeProblems } from './problems.ts'
+import { datagramWarnings } from './udp-fit.ts'
 import { deliveryWarnings, schedulerWarnings, syncWarnings } from './warnings.ts'
 
 export type CompiledHost = {
@@ -59,7 +60,10 @@ export function compileFleet(fleet: Fleet): Compiled {
       ...overlapProblems(director, carried),
       ...mixedFamilyProblems(director, carried),
     )
-    warnings.push(...deliveryWarnings(director, carried, index))
+    warnings.push(
+      ...deliveryWarnings(director, carried, index),
+      ...datagramWarnings(director, carried, index),
+    )
     collectIncoming(incoming, director, carried)
     const { name, site } = director
     const state = expandDirector(director, carried, index)
@@ -68,7 +72,9 @@ export function compileFleet(fleet: Fleet): Compiled {
   problems.push(...sharedVipProblems(fleet, index))
   warnings.push(...schedulerWarnings(fleet.virtualServices, index), ...syncWarnings(fleet))
   for (const server of fleet.realServers) {
-    placeRealServer(server, incoming.get(server.name) ?? [], { fleet, index, hosts })
+    const routes = incoming.get(server.name) ?? []
+    problems.push(...guePortProblems(server, routes))
+    placeRealServer(server, routes, { fleet, index, hosts })
   }
   return { hosts, problems, warnings }
 }
@@ -128,4 +134,19 @@ function sharedVipProblems(fleet: Fleet, index: FleetIndex): Problem[] {
     }
   }
   return problems
+}
+
+/** The kernel's GUE socket and a server's own on one UDP port: whichever comes second finds it taken. */
+function guePortProblems(server: RealServerSpec, incoming: readonly IncomingRoute[]): Problem[] {
+  const takesGue = incoming.some(
+    ({ route: { choice } }) =>
+      choice.ok && choice.forwarding.method === 'tun' && choice.forwarding.tunnel.type === 'gue',
+  )
+  const clash = incoming.find(
+    ({ service, route }) => service.protocol === 'udp' && route.serverPort === server.gue.port,
+  )
+  if (!takesGue || clash === undefined) return []
+  const at = { kind: 'real-server', name: server.name, path: ['gue', 'port'] } as const
+  const text = `${server.gue.port} is also the udp port on which ${server.name} answers ${clash.service.name}: give GUE another one`
+  return [problem(at, 'tunnel-conflict', text)]
 }

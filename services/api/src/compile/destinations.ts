@@ -13,6 +13,7 @@ import {
 } from './choose-forwarding.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, type Listener } from './listeners.ts'
+import { effectiveWeight } from './weight.ts'
 
 /** One member of the pool as this director sees it for one listener. */
 export type Route = Listener & {
@@ -79,18 +80,4 @@ export function createChooser(index: FleetIndex): ForwardingChooser {
     choices.set(key, choice)
     return choice
   }
-}
-
-/** Intent's share of a kernel weight: the member's, or 0 with the reasons why. */
-function effectiveWeight(
-  director: DirectorSpec,
-  server: RealServerSpec,
-  member: Member,
-  index: FleetIndex,
-): { weight: number; reasons: string[] } {
-  const reasons: string[] = []
-  if (director.state === 'drain') reasons.push(`director ${director.name} drains`)
-  if (server.state === 'drain') reasons.push(`real server ${server.name} drains`)
-  if (index.sites.get(server.site)?.state === 'drain') reasons.push(`site ${server.site} drains`)
-  return { weight: reasons.length === 0 ? member.weight : 0, reasons }
 }

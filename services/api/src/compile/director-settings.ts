@@ -7,6 +7,7 @@ import {
   familyOf,
   type Family,
   type ServiceState,
+  type SourceNatState,
   serviceFamily,
   type SyncDaemonState,
   type SysctlState,
@@ -20,8 +21,12 @@ import type { FleetIndex } from './fleet-index.ts'
 export function directorSysctls(
   director: DirectorSpec,
   services: readonly ServiceState[],
+  sourceNats: readonly SourceNatState[],
 ): SysctlState[] {
-  return [...forwardingSysctls(services), ...ipvsSysctls(director.ipvs, services)]
+  const { ipvs } = director
+  // Without conntrack entries of IPVS connections, netfilter's NAT passes them by without a word.
+  const conntrack = sourceNats.length > 0 ? true : ipvs.conntrack
+  return [...forwardingSysctls(services), ...ipvsSysctls({ ...ipvs, conntrack }, services)]
 }
 
 export function directorTimeouts({ ipvs }: DirectorSpec): TimeoutState[] {

@@ -6,6 +6,7 @@ import {
   familyOf,
   markKey,
   serviceKey,
+  sourceNatKey,
   type AddressState,
   type DestinationState,
   type Family,
@@ -13,6 +14,7 @@ import {
   type Ip,
   type MarkState,
   type ServiceState,
+  type SourceNatState,
 } from '@lvs-fleet/contract'
 import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import type { Route } from './destinations.ts'
@@ -32,6 +34,7 @@ export function expandDirector(
   index: FleetIndex,
 ): HostState {
   const services = carried.flatMap(({ service, routes }) => expandService(service, routes))
+  const sourceNats = sourceNatsOf(carried)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
     if (service.vipDelivery !== 'address') continue
@@ -41,12 +44,13 @@ export function expandDirector(
   }
   return {
     adopt: director.adopt,
-    lingerSeconds: markLinger(carried),
+    lingerSeconds: lingerOf(carried),
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: directorSysctls(director, services),
+    sysctls: directorSysctls(director, services, sourceNats),
     clamps: [],
+    sourceNats,
     marks: carried.flatMap(({ service }) => marksOf(service)).toSorted(byMarkKey),
     timeouts: directorTimeouts(director),
     syncDaemons: syncDaemons(director, index),
@@ -74,12 +78,18 @@ function expandService(service: VirtualServiceSpec, routes: readonly Route[]): S
   return [...expanded.values()]
 }
 
-/** A VIP that leaves a firewall-mark service has no service of its own that drains: it stays as long. */
-function markLinger(carried: readonly ServiceRoutes[]): number {
-  const marked = carried.filter(
-    ({ service }) => marksOf(service).length > 0 || service.firewallMark !== null,
+/**
+ * What carries the packets of draining connections stays as long as they may: a VIP that leaves a firewall-mark
+ * service, which has no service of its own that drains, and forwarding and source NAT, without which NAT stops.
+ */
+function lingerOf(carried: readonly ServiceRoutes[]): number {
+  const lasting = carried.filter(
+    ({ service, routes }) =>
+      marksOf(service).length > 0 ||
+      service.firewallMark !== null ||
+      routes.some(({ choice }) => choice.ok && choice.forwarding.method === 'nat'),
   )
-  return Math.max(0, ...marked.map(({ service }) => service.drainSeconds))
+  return Math.max(0, ...lasting.map(({ service }) => service.drainSeconds))
 }
 
 function expandPersistence(
@@ -125,6 +135,18 @@ function anchorOf(director: DirectorSpec, vip: Ip, index: FleetIndex): Ip {
     ofFamily(inNetwork) ?? inNetwork[0] ?? ofFamily(director.addresses) ?? director.addresses[0]
   if (anchor === undefined) throw new Error(`director ${director.name} has no address`)
   return anchor
+}
+
+function sourceNatsOf(carried: readonly ServiceRoutes[]): SourceNatState[] {
+  const found = new Map<string, SourceNatState>()
+  for (const { vip, choice } of carried.flatMap(({ routes }) => routes)) {
+    if (!choice.ok || choice.sourceNat !== true) continue
+    const sourceNat = { vip, server: choice.address }
+    found.set(sourceNatKey(sourceNat), sourceNat)
+  }
+  return [...found.values()].toSorted(
+    (a, b) => compareIps(a.vip, b.vip) || compareIps(a.server, b.server),
+  )
 }
 
 function byDestinationKey(a: DestinationState, b: DestinationState): number {

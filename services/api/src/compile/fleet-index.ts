@@ -9,7 +9,7 @@ import type {
   VirtualServiceSpec,
 } from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
-import { DEFAULT_MTU } from '../intent/site.ts'
+import { pathMtu, type PathMtu } from './path-mtu.ts'
 
 /** One member of a pool with its real server, wherever it came from. */
 export type ResolvedMember = {
@@ -26,7 +26,10 @@ export type FleetIndex = {
   readonly membersOf: (pool: string) => readonly ResolvedMember[]
   /** Virtual services that each director carries, in order of their names. */
   readonly carriedBy: ReadonlyMap<string, readonly VirtualServiceSpec[]>
+  /** Bytes of the largest packet from one site to another. */
   readonly pathMtu: (from: string, to: string) => number
+  /** The same with who says so. */
+  readonly explainPathMtu: (from: string, to: string) => PathMtu
 }
 
 /** Takes a fleet that `validateFleet` found nothing wrong with. */
@@ -34,6 +37,7 @@ export function indexFleet(fleet: Fleet): FleetIndex {
   const sites = new Map(fleet.sites.map((site) => [site.name, site]))
   const servers = new Map(fleet.realServers.map((server) => [server.name, server]))
   const members = new Map(fleet.pools.map((pool) => [pool.name, resolveMembers(pool, servers)]))
+  const path = rememberPaths(sites)
   return {
     sites,
     directors: fleet.directors,
@@ -45,7 +49,8 @@ export function indexFleet(fleet: Fleet): FleetIndex {
         fleet.virtualServices.filter((service) => carries(director, service)),
       ]),
     ),
-    pathMtu: (from, to) => pathMtu(sites, from, to),
+    pathMtu: (from, to) => path(from, to).bytes,
+    explainPathMtu: path,
   }
 }
 
@@ -90,17 +95,13 @@ function selected(realServer: string, weight: number): Member {
   }
 }
 
-/** Bytes; within a site the smallest MTU of its networks, between sites what either says of the path. */
-function pathMtu(sites: ReadonlyMap<string, SiteSpec>, from: string, to: string): number {
-  const networks = [sites.get(from), sites.get(to)].flatMap((site) => site?.networks ?? [])
-  const said = [
-    sites.get(from)?.paths.find((path) => path.to === to)?.mtu,
-    sites.get(to)?.paths.find((path) => path.to === from)?.mtu,
-  ].filter((mtu) => mtu !== undefined)
-  // Jumbo frames inside two sites say nothing of what lies between them.
-  const between =
-    from === to ? Infinity : Math.min(...said, said.length === 0 ? DEFAULT_MTU : Infinity)
-  const within = Math.min(...networks.map((network) => network.mtu))
-  const mtu = Math.min(between, within)
-  return Number.isFinite(mtu) ? mtu : DEFAULT_MTU
+/** Asked once for each route; there are few pairs of sites. */
+function rememberPaths(sites: ReadonlyMap<string, SiteSpec>): FleetIndex['explainPathMtu'] {
+  const known = new Map<string, PathMtu>()
+  return (from, to) => {
+    const key = `${from} ${to}`
+    const path = known.get(key) ?? pathMtu(sites, from, to)
+    known.set(key, path)
+    return path
+  }
 }

@@ -17,6 +17,7 @@ export function mergeStates(director: HostState, server: HostState): HostState {
     marks: director.marks,
     timeouts: director.timeouts,
     syncDaemons: director.syncDaemons,
+    sourceNats: director.sourceNats,
     services: director.services,
   }
 }

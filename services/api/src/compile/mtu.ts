@@ -37,3 +37,12 @@ function tunnelHeader(tunnel: Tunnel): number {
 export function mssFor(mtu: number, inner: Family): number {
   return mtu - TCP_HEADERS[inner]
 }
+
+/** Largest UDP payload in one packet of `mtu` bytes: less the IP header and 8 bytes of UDP (RFC 768). */
+export function largestDatagram(mtu: number, inner: Family): number {
+  return mtu - (inner === 'ipv4' ? 20 : 40) - 8
+}
+
+export function familyName(family: Family): string {
+  return family === 'ipv4' ? 'IPv4' : 'IPv6'
+}

@@ -16,7 +16,7 @@ import { fleetFromDocument, fleetSchema } from '../intent/fleet.ts'
 import { validateFleet } from '../intent/validate.ts'
 import { renderScript } from '../render/render-script.ts'
 import { compileFleet, type Compiled } from './compile.ts'
-import { explainVirtualService } from './explain.ts'
+import { explainVirtualService } from './explain/virtual-service.ts'
 import { SINGLE_PORTS_MAX } from './listeners.ts'
 
 type Change = (fleet: FleetText) => void
@@ -153,7 +153,6 @@ describe('ports become services', () => {
         ipvs: { timeouts: { udpSeconds: 30 }, syncThreshold: { packets: 3, period: 50 } },
       }),
     )
-    // `dir` replaced what `synced` set on dir-a, so only the settings are looked at.
     const { services, ...host } = stateOf(change)
     assert.deepEqual(hostPartSchema.parse(JSON.parse(JSON.stringify(host))), host)
     for (const service of services) {
@@ -426,10 +425,9 @@ describe('seen by people', () => {
         carriedBy: { directors: ['dir-a'] },
       }),
       (fleet) => {
-        const own = fleet['directors']?.['dir-a']
-        Object.assign(own ?? {}, {
-          ipvs: { timeouts: { udpSeconds: 30 }, syncThreshold: { packets: 3, period: 50 } },
-        })
+        dir({ ipvs: { timeouts: { udpSeconds: 30 }, syncThreshold: { packets: 3, period: 50 } } })(
+          fleet,
+        )
         edit(fleet, 'virtualServices', 'sig', {
           protocol: 'sctp',
           vips: ['10.1.0.101'],

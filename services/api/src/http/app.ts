@@ -15,6 +15,7 @@ import { accessRoutes } from './routes/access.ts'
 import { agentRoutes } from './routes/agent.ts'
 import { controllerRoutes } from './routes/controller.ts'
 import { doctorRoutes } from './routes/doctor.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { fleetRoutes } from './routes/fleet.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
@@ -64,6 +65,7 @@ export function createApp(deps: Deps): App {
   agentRoutes(app, deps)
   fleetRoutes(app, deps)
   intentRoutes(app, deps)
+  explainRoutes(app, deps)
   hostRoutes(app, deps)
   doctorRoutes(app, deps)
   accessRoutes(app, deps)

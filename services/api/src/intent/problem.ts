@@ -26,6 +26,7 @@ export type ProblemCode =
   | 'scheduler-cache'
   | 'scheduler-thresholds'
   | 'scheduler-weights'
+  | 'udp-mtu'
 
 export type Problem = {
   readonly kind: Kind

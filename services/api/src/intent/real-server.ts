@@ -32,6 +32,11 @@ export const realServerSchema = z.strictObject({
     .prefault({}),
   /** The director that its replies return through (its default gateway): makes NAT possible there. */
   gateway: nameSchema.nullable().default(null),
+  /**
+   * How replies of NAT return to the director. `gateway`: by its default gateway, so NAT works from that director
+   * only. `snat`: other directors put their own address in, and it sees them as its clients.
+   */
+  natReturn: z.enum(['gateway', 'snat']).default('gateway'),
   /** Take over addresses and devices that are wanted and stand there already. */
   adopt: z.boolean().default(false),
 })

@@ -52,7 +52,7 @@ export const virtualServiceSchema = z.strictObject({
       /** Leading bits of the client's address that count: 32 and 128 = each client alone. */
       prefixLengthIpv4: z.int().min(1).max(32).default(32),
       prefixLengthIpv6: z.int().min(1).max(128).default(128),
-      /** `sip`: packets of one Call-ID stay together, whatever address they come from. For UDP. */
+      /** `sip`: packets of one Call-ID stay together, if the leading bits of their source match too. For UDP. */
       engine: persistenceEngineSchema.nullable().default(null),
     })
     .nullable()

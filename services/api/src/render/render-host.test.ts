@@ -55,6 +55,11 @@ describe('render as a shell script', () => {
       assert.ok(lines.includes(line), line)
     }
     assert.match(rendered('shell', { ...state, devices: [gre(true)] }), / ttl 64 icsum\n/)
+    const sourceNats = [{ vip: ip('10.1.0.100'), server: four.local }]
+    assert.match(
+      rendered('shell', { ...state, sourceNats }),
+      /source ct original ip daddr 10\.1\.0\.100 ip daddr 10\.2\.0\.11 masquerade\n/,
+    )
   })
 
   const TUNNELS = [
@@ -110,7 +115,7 @@ describe('render for cloud-init', () => {
 })
 
 describe('render for systemd-networkd', () => {
-  it('has a file for each device, address and port', () => {
+  it('has files for each device and its addresses', () => {
     const files = filesOf(rendered('networkd'))
     assert.deepEqual(
       [...files.keys()].map((path) => path.replace('/etc/systemd/network/50-', '')),
@@ -125,10 +130,9 @@ describe('render for systemd-networkd', () => {
         'lvsf-3.network',
         'lvsf-4.netdev',
         'lvsf-4.network',
-        'lvsfleet-gue0.netdev',
-        'lvsfleet-gue1.netdev',
         '/etc/sysctl.d/90-lvsfleet-rs-b1.conf',
-        '/etc/modules-load.d/lvsfleet-rs-b1.conf',
+        '/usr/local/sbin/lvsfleet-rs-b1',
+        '/etc/systemd/system/lvsfleet-rs-b1.service',
       ],
     )
     assert.equal(
@@ -138,10 +142,6 @@ describe('render for systemd-networkd', () => {
     assert.match(
       files.get('/etc/systemd/network/50-lvsfleet0.network') ?? '',
       /Address=fd01::100\/128\nPreferredLifetime=0\nDuplicateAddressDetection=none$/,
-    )
-    assert.equal(
-      files.get('/etc/systemd/network/50-lvsfleet-gue1.netdev'),
-      '[NetDev]\nName=lvsfleet-gue1\nKind=fou\n\n[FooOverUDP]\nEncapsulation=GenericUDPEncapsulation\nPort=6080\nLocal=fd02::11',
     )
     assert.equal(
       files.get('/etc/sysctl.d/90-lvsfleet-rs-b1.conf'),
@@ -162,6 +162,7 @@ describe('render for systemd-networkd', () => {
     assert.match(script, /add_device lvsf-3 type gre .* icsum/)
     assert.match(script, /ip addr replace 10\.2\.0\.11\/32 dev lvsf-3/)
     assert.match(script, /maxseg size set 1400/)
+    assert.match(script, /open_gue 6080 -6 local fd02::11/)
     assert.doesNotMatch(script, /lvsfleet0/)
     assert.ok(files.has('/etc/systemd/system/lvsfleet-rs-b1.service'))
   })

@@ -1,7 +1,7 @@
 /**
  * A real server as files for systemd-networkd (systemd.netdev(5), systemd.network(5)): a script that writes and loads
  * them, or takes them back. What networkd has no words for (MSS clamps, the checksum of GRE) is left to our own
- * script in a unit. Directors cannot be said so: their VIPs go to the interface that holds another address, and
+ * script in a unit, and so are GUE ports: the kernel refuses those of systemd 252 (ERANGE). Directors cannot be said so: their VIPs go to the interface that holds another address, and
  * networkd knows interfaces by name only.
  */
 import {
@@ -9,7 +9,6 @@ import {
   familyOf,
   hostPrefixLength,
   type DeviceState,
-  type GuePortState,
   type HostState,
   type Ip,
   type Role,
@@ -49,7 +48,8 @@ function restOf(state: HostState): HostState {
   const addresses = state.addresses.filter(
     ({ place }) => 'device' in place && names.has(place.device),
   )
-  return { ...EMPTY_HOST_STATE, devices, addresses, clamps: state.clamps }
+  const { guePorts, clamps } = state
+  return { ...EMPTY_HOST_STATE, devices, guePorts, addresses, clamps }
 }
 
 function hasChecksum(device: DeviceState): boolean {
@@ -57,20 +57,16 @@ function hasChecksum(device: DeviceState): boolean {
 }
 
 function isEmpty(state: HostState): boolean {
-  return state.devices.length === 0 && state.clamps.length === 0
+  const { devices, guePorts, clamps } = state
+  return devices.length + guePorts.length + clamps.length === 0
 }
 
 function networkFiles(state: HostState): readonly RenderedFile[] {
   const devices = state.devices.filter((device) => !hasChecksum(device))
-  return [
-    ...devices.flatMap((device) => [
-      file(`${FOLDER}/50-${device.name}.netdev`, netdevLines(device)),
-      file(`${FOLDER}/50-${device.name}.network`, networkLines(device.name, state)),
-    ]),
-    ...state.guePorts.map((guePort, i) =>
-      file(`${FOLDER}/50-lvsfleet-gue${i}.netdev`, gueLines(guePort, i)),
-    ),
-  ]
+  return devices.flatMap((device) => [
+    file(`${FOLDER}/50-${device.name}.netdev`, netdevLines(device)),
+    file(`${FOLDER}/50-${device.name}.network`, networkLines(device.name, state)),
+  ])
 }
 
 function systemFiles({ name }: Host, state: HostState): readonly RenderedFile[] {
@@ -80,13 +76,7 @@ function systemFiles({ name }: Host, state: HostState): readonly RenderedFile[] 
     // The dash: no error while the device is not there; udev sets it when it comes.
     return `${note}-${key} = ${value}`
   })
-  return [
-    ...(sysctls.length === 0 ? [] : [file(`/etc/sysctl.d/90-lvsfleet-${name}.conf`, sysctls)]),
-    // The module of GUE has no alias, so that nothing loads it by itself.
-    ...(state.guePorts.length === 0
-      ? []
-      : [file(`/etc/modules-load.d/lvsfleet-${name}.conf`, ['fou'])]),
-  ]
+  return sysctls.length === 0 ? [] : [file(`/etc/sysctl.d/90-lvsfleet-${name}.conf`, sysctls)]
 }
 
 function netdevLines(device: DeviceState): readonly string[] {
@@ -120,11 +110,6 @@ function addressLines(address: Ip): readonly string[] {
   return [...lines, 'PreferredLifetime=0', 'DuplicateAddressDetection=none']
 }
 
-function gueLines({ address, port }: GuePortState, i: number): readonly string[] {
-  const head = ['[NetDev]', `Name=lvsfleet-gue${i}`, 'Kind=fou', '', '[FooOverUDP]']
-  return [...head, 'Encapsulation=GenericUDPEncapsulation', `Port=${port}`, `Local=${address}`]
-}
-
 function file(path: string, lines: readonly string[]): RenderedFile {
   return { path, mode: '0644', content: `${lines.join('\n')}\n` }
 }
@@ -145,7 +130,6 @@ function archive(host: Host, state: HostState, { files, restFiles }: Files): str
     '',
     'setup() {',
     ...all.flatMap(writeLines),
-    ...(state.guePorts.length === 0 ? [] : ['modprobe fou']),
     'systemctl restart systemd-sysctl',
     'networkctl reload',
     ...(unit === undefined ? [] : ['systemctl daemon-reload', `systemctl enable --now ${unit}`]),
@@ -155,10 +139,6 @@ function archive(host: Host, state: HostState, { files, restFiles }: Files): str
     ...(unit === undefined ? [] : [`systemctl disable --now ${unit} || true`]),
     ...all.map(({ path }) => `rm -f ${path}`),
     'networkctl reload || true',
-    ...state.guePorts.map(
-      ({ address, port }) =>
-        `ip fou del port ${port}${familyOf(address) === 'ipv6' ? ' -6' : ''} local ${address} 2>/dev/null || true`,
-    ),
     ...state.devices.toReversed().map(({ name }) => `ip link del ${name} 2>/dev/null || true`),
     '}',
     '',

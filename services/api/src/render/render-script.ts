@@ -14,6 +14,7 @@ import {
   type AddressPlace,
   type MarkState,
   type Role,
+  type SourceNatState,
   type SysctlState,
 } from '@lvs-fleet/contract'
 import {
@@ -93,6 +94,7 @@ function setupLines(state: HostState): string[] {
     ...saveTimeouts(state),
     ...timeoutLines(state.timeouts),
     ...state.addresses.map((address) => addressLine('replace', address)),
+    ...sourceNatLines(state.sourceNats),
     ...state.services.flatMap(ipvsAddLines),
     ...tableLines(state),
     ...state.syncDaemons.flatMap((daemon) => syncStartLines(daemon, deviceText(daemon.place))),
@@ -109,6 +111,9 @@ function removeLines(state: HostState): string[] {
   return [
     ...state.syncDaemons.flatMap(syncStopLines),
     ...state.services.flatMap(ipvsRemoveLines),
+    ...sourceNatFamilies(state.sourceNats).map(
+      ([family]) => `nft delete table ${family} lvsfleet-nat 2>/dev/null || true`,
+    ),
     ...tableFamilies(state).map(
       ([family]) => `nft delete table ${family} lvsfleet 2>/dev/null || true`,
     ),
@@ -233,6 +238,29 @@ function restoreTimeouts({ timeouts }: HostState): string[] {
     '[ ! -f "$saved.timeouts" ] || ipvsadm --set $(cat "$saved.timeouts")',
     'rm -f "$saved.timeouts"',
   ]
+}
+
+/** What IPVS sends from one of these VIPs to one of these real servers leaves with an address of this host. */
+function sourceNatLines(pairs: readonly SourceNatState[]): string[] {
+  return sourceNatFamilies(pairs).flatMap(([family, list]) => [
+    `nft delete table ${family} lvsfleet-nat 2>/dev/null || true`,
+    `nft add table ${family} lvsfleet-nat`,
+    `nft add chain ${family} lvsfleet-nat source '{ type nat hook postrouting priority srcnat; }'`,
+    ...list.map(
+      ({ vip, server }) =>
+        `nft add rule ${family} lvsfleet-nat source ct original ${family} daddr ${vip} ${family} daddr ${server} masquerade`,
+    ),
+  ])
+}
+
+function sourceNatFamilies(
+  pairs: readonly SourceNatState[],
+): (readonly ['ip' | 'ip6', SourceNatState[]])[] {
+  const four = pairs.filter(({ vip }) => familyOf(vip) === 'ipv4')
+  const six = pairs.filter(({ vip }) => familyOf(vip) === 'ipv6')
+  return ([['ip', four] as const, ['ip6', six] as const] as const).filter(
+    ([, list]) => list.length > 0,
+  )
 }
 
 function indent(lines: readonly string[]): string[] {

@@ -140,23 +140,26 @@ async function plan(
   const refuse = request.refuse ?? invalidFleet
   const problems = validateFleet(fleet)
   if (problems.length > 0) throw refuse(problems)
-  const fresh = compileFleet(fleet)
-  const kernels = splitKernelProblems(
-    before.hosts.values(),
-    fresh.hosts.values(),
-    await loadDirectorKernels(db),
-  )
+  const fresh = shareUnchanged(before, compileFleet(fleet))
+  const kernels = await kernelsAgainst(db, before, fresh)
   const wrong = [...fresh.problems, ...kernels.problems]
   if (wrong.length > 0) throw refuse(wrong)
-  const compiled = shareUnchanged(before, {
-    ...fresh,
-    warnings: [...fresh.warnings, ...kernels.warnings],
-  })
+  const compiled = { ...fresh, warnings: [...fresh.warnings, ...kernels.warnings] }
   const objects = applyDiff(held, diff)
   const idOf = (host: CompiledHost) => objects.get(objectKey(host.role, host.name))?.id ?? ''
   const hosts = await changedHosts(db, { held, before, after: compiled, epoch, idOf })
   if (request.dryRun !== true && request.allowShrink !== true) refuseShrink(hosts)
   return { at, held, epoch, fleet, diff, compiled, hosts }
+}
+
+/** Only hosts that this change touches are held against their kernels: what stood before is not its fault. */
+async function kernelsAgainst(db: Queryable, before: Compiled, after: Compiled) {
+  const touched = [...after.hosts].filter(
+    ([key, { state }]) => before.hosts.get(key)?.state !== state,
+  )
+  const old = touched.flatMap(([key]) => before.hosts.get(key) ?? [])
+  const now = touched.map(([, host]) => host)
+  return splitKernelProblems(old, now, await loadDirectorKernels(db))
 }
 
 function refuseShrink(hosts: readonly HostChange[]): void {

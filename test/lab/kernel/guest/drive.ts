@@ -28,6 +28,7 @@ export type Step =
         | 'observeNetwork'
         | 'observeGuePorts'
         | 'observeClamps'
+        | 'observeSourceNats'
         | 'writeCount'
         | 'scope'
     }
@@ -80,6 +81,7 @@ async function perform(kernel: Kernel, step: Step): Promise<unknown> {
     case 'observeMarks':
     case 'readTimeouts':
     case 'listSyncDaemons':
+    case 'observeSourceNats':
     case 'writeCount':
     case 'scope':
       return kernel[step.do]()

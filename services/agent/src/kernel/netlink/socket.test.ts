@@ -31,7 +31,7 @@ function scripted(
       },
     }
   }
-  const socket = new NetlinkSocket({ protocol: 0, timeoutMs: 50, open })
+  const socket = new NetlinkSocket({ protocol: 0, timeoutMs: 500, open })
   return { kernel, socket }
 }
 type Say = { (...messages: Buffer[]): void; broken?(why: string): void }
@@ -101,7 +101,7 @@ test('a silent kernel is a timeout, and the next request gets a new socket', asy
   const { failure } = await socket.request('get', write, value)
   assert.deepEqual(failure, {
     code: 'ETIMEDOUT',
-    message: 'no answer from the kernel within 50 ms',
+    message: 'no answer from the kernel within 500 ms',
   })
   assert.deepEqual(await socket.request('get', write, value), {
     items: [],

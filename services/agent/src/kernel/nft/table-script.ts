@@ -56,20 +56,20 @@ type Element = {
   readonly value: number
 }
 
+/**
+ * An element that no rule looks up, because somebody took the rule away, has the value 0: it stands and must go
+ * one day, but is what nobody wants.
+ */
 export type TableContent = {
   readonly clamps: readonly ClampState[]
   readonly marks: readonly MarkState[]
-  /** Maps that no rule looks up, as `mapId`: somebody took the rule away, so what they hold is void. */
-  readonly broken: ReadonlySet<string>
 }
 
 /** One transaction, for `nft -f -`; empty when nothing differs. */
 export function tableScript(from: TableContent, to: TableContent): string {
   const old = elementsOf(from)
   const wanted = elementsOf(to)
-  return FAMILIES.flatMap((family) =>
-    familyScript(family, { old, wanted, broken: from.broken }),
-  ).join('\n')
+  return FAMILIES.flatMap((family) => familyScript(family, { old, wanted })).join('\n')
 }
 
 /** Arguments that print the table of one family as JSON. */
@@ -88,28 +88,27 @@ export function parseTables(json: string): readonly Family[] {
 }
 
 /** The content of `nft -j list table` of one family. */
-export function parseTable(json: string, family: Family): TableContent {
+export function parseTable(json: string): TableContent {
   const objects = objectsOf(json)
   const clamps: ClampState[] = []
   const marks: MarkState[] = []
-  const broken = new Set<string>()
   for (const { map } of objects) {
     const name = MAP_NAMES.find((known) => isRecord(map) && map['name'] === known)
     if (name === undefined || !isRecord(map)) continue
-    if (!isLookedUp(name, objects)) broken.add(mapId(name, family))
-    else {
-      const list = Array.isArray(map['elem']) ? map['elem'] : []
-      if (name === 'mss') clamps.push(...list.map(parseClamp))
-      else marks.push(...list.map(parseMark))
+    const list = Array.isArray(map['elem']) ? map['elem'] : []
+    const isVoid = !isLookedUp(name, objects)
+    if (name === 'mss') {
+      clamps.push(...list.map(parseClamp).map((clamp) => (isVoid ? { ...clamp, mss: 0 } : clamp)))
+    } else {
+      marks.push(...list.map(parseMark).map((mark) => (isVoid ? { ...mark, mark: 0 } : mark)))
     }
   }
-  return { clamps, marks, broken }
+  return { clamps, marks }
 }
 
 type Change = {
   readonly old: ReadonlyMap<string, Element>
   readonly wanted: ReadonlyMap<string, Element>
-  readonly broken: ReadonlySet<string>
 }
 
 function familyScript(family: Family, change: Change): readonly string[] {
@@ -134,10 +133,8 @@ function mapScript(map: MapName, family: Family, change: Change): readonly strin
   if (gone.length === 0 && added.length === 0) return []
   const nft = NFT_FAMILY[family]
   if (wanted.length === 0) return removeMap(map, nft)
-  const flush = change.broken.has(mapId(map, family)) ? [`flush map ${nft} ${TABLE} ${map}`] : []
   return [
     ...scaffold(map, nft),
-    ...flush,
     ...elementLine(
       `delete element ${nft} ${TABLE} ${map}`,
       gone.map(({ key }) => key),
@@ -196,10 +193,6 @@ function elementId({ map, key }: Element): string {
   return `${map} ${key}`
 }
 
-function mapId(map: MapName, family: Family): string {
-  return `${NFT_FAMILY[family]} ${map}`
-}
-
 function portText({ from, to }: MarkState['ports']): string {
   return from === to ? `${from}` : `${from}-${to}`
 }
@@ -239,7 +232,7 @@ function parsePorts(port: unknown): MarkState['ports'] | undefined {
   return typeof from === 'number' && typeof to === 'number' ? { from, to } : undefined
 }
 
-function objectsOf(json: string): readonly Readonly<Record<string, unknown>>[] {
+export function objectsOf(json: string): readonly Readonly<Record<string, unknown>>[] {
   const document: unknown = parseJson(json)
   const list = isRecord(document) ? document['nftables'] : undefined
   if (!Array.isArray(list)) throw unreadable('no nftables list')
@@ -254,7 +247,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -18,7 +18,7 @@ import {
 
 export type TableOp = Extract<Op, { kind: `clamp.${string}` | `mark.${string}` }>
 
-const NOTHING: TableContent = { clamps: [], marks: [], broken: new Set() }
+const NOTHING: TableContent = { clamps: [], marks: [] }
 
 export class Tables {
   private readonly run: RunNft
@@ -34,7 +34,7 @@ export class Tables {
     let content = NOTHING
     for (const family of tables) {
       const result = await this.run(listArguments(family), '')
-      if (result.ok) content = join(content, parseTable(result.output, family))
+      if (result.ok) content = join(content, parseTable(result.output))
       // Somebody took the table away: that is drift, and no clamp or mark.
       else if (result.code !== 'ENOENT') throw toError(result)
     }
@@ -87,14 +87,13 @@ function applyOps(from: TableContent, ops: readonly TableOp[]): TableContent {
     else if (op.kind === 'mark.set') marks.set(markKey(op.mark), op.mark)
     else marks.delete(markKey(op.mark))
   }
-  return { clamps: [...clamps.values()], marks: [...marks.values()], broken: new Set() }
+  return { clamps: [...clamps.values()], marks: [...marks.values()] }
 }
 
 function join(a: TableContent, b: TableContent): TableContent {
   return {
     clamps: [...a.clamps, ...b.clamps],
     marks: [...a.marks, ...b.marks],
-    broken: new Set([...a.broken, ...b.broken]),
   }
 }
 

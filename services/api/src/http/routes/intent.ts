@@ -5,7 +5,7 @@
  */
 import { z, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import { explainVirtualService } from '../../compile/explain.ts'
+import { explainVirtualService } from '../../compile/explain/virtual-service.ts'
 import { ApiError } from '../../errors.ts'
 import { bodyToDocument } from '../../intent/fleet.ts'
 import { KINDS, type Kind } from '../../intent/kinds.ts'

@@ -1,9 +1,9 @@
 /** Explain: for one virtual service, how each director reaches each real server, and why. Pure; reads the same routes that compile expands. */
 import { describeForwarding, serviceKey, type Ip } from '@lvs-fleet/contract'
-import type { Fleet } from '../intent/fleet.ts'
-import type { Refusal } from './choose-forwarding.ts'
-import { createChooser, routesOf } from './destinations.ts'
-import { indexFleet } from './fleet-index.ts'
+import type { Fleet } from '../../intent/fleet.ts'
+import type { Refusal } from '../choose-forwarding.ts'
+import { createChooser, routesOf } from '../destinations.ts'
+import { indexFleet } from '../fleet-index.ts'
 
 export type Explanation = {
   readonly director: string

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { StatusReport } from '@lvs-fleet/contract'
+import { createFakeClock } from '../../../../test/fakes/fake-clock.ts'
+import { createFakeDisk, type FakeDisk } from '../../../../test/fakes/fake-disk.ts'
+import { createFakeHost } from '../../../../test/fakes/fake-host.ts'
+import { createReporter, loadCounters } from './reporter.ts'
+
+async function life(disk: FakeDisk, reports: number, driftCount = 0): Promise<number[]> {
+  const sent: StatusReport[] = []
+  const { agent } = await createFakeHost()
+  const reporter = createReporter({
+    disk,
+    clock: createFakeClock(),
+    log: () => undefined,
+    controlPlane: {
+      report: async (report) => {
+        sent.push(report)
+        return { is: 'taken' }
+      },
+    },
+    counters: await loadCounters(disk),
+  })
+  for (let i = 0; i < reports; i++) {
+    const held = `change ${i}`
+    assert.ok(await reporter.send({ ...agent.snapshot(), held, driftCount }))
+  }
+  return sent.map(({ seq }) => seq)
+}
+
+test('reports of a later life have higher numbers, although few numbers are written', async () => {
+  const disk = createFakeDisk()
+  const numbers: number[] = []
+  for (const reports of [1, 3, 250, 1]) numbers.push(...(await life(disk, reports)))
+  assert.deepEqual(
+    numbers,
+    numbers.toSorted((a, b) => a - b),
+  )
+  assert.equal(new Set(numbers).size, 255)
+  const before = disk.effectCount
+  await life(disk, 90)
+  // Written, renamed, its directory synced: once.
+  assert.equal(disk.effectCount - before, 3)
+})
+
+test('repairs counted in one life are known to the next', async () => {
+  const disk = createFakeDisk()
+  await life(disk, 2, 7)
+  assert.equal((await loadCounters(disk)).driftCount, 7)
+})
+
+test('a full disk fails the report and costs no number twice', async () => {
+  const disk = createFakeDisk()
+  disk.beforeEffect = () => {
+    throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+  }
+  await assert.rejects(life(disk, 1), { code: 'ENOSPC' })
+  disk.beforeEffect = undefined
+  const numbers = [...(await life(disk, 2)), ...(await life(disk, 2))]
+  assert.equal(new Set(numbers).size, 4)
+})
