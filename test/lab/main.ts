@@ -1,6 +1,6 @@
 // `npm run lab`: the kernel lab for people. Runs a scenario, or gives a shell in one of its hosts.
 import { parseArgs } from 'node:util'
-import { engineName, type Lab, startLab } from './lab.ts'
+import { engineName, type Lab, type LabOptions, startLab } from './lab.ts'
 import { scenarios } from './scenarios/index.ts'
 import { labShell } from './shell.ts'
 import { namespaces, twoSites } from './topology.ts'
@@ -14,6 +14,7 @@ usage: npm run lab -- [--engine qemu|uml] COMMAND
   shell [HOST]    a shell in a host (default dir-a)
 
   --engine NAME   qemu: the kernel that production runs (default); uml: quicker to start
+  --markdown      matrix: write docs/forwarding-matrix.md
   --help          this text
 
 hosts: root ${namespaces(twoSites).join(' ')}
@@ -21,6 +22,7 @@ hosts: root ${namespaces(twoSites).join(' ')}
 examples:
   npm run lab -- list
   npm run lab -- topology
+  npm run lab -- matrix --markdown
   npm run lab -- --engine uml ipvs-by-hand
   npm run lab -- shell rs-b1
 
@@ -31,7 +33,7 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   const parsed = parse()
   if (typeof parsed === 'string') return refuse(parsed)
-  const { help, engine, words } = parsed
+  const { help, engine, markdown, words } = parsed
   const [command, argument] = words
   if (help || command === undefined) {
     console.log(HELP)
@@ -44,22 +46,28 @@ async function main(): Promise<number> {
   if (command === 'shell') {
     const host = argument ?? 'dir-a'
     if (!['root', ...namespaces(twoSites)].includes(host)) return refuse(`there is no host ${host}`)
-    return withLab(engine, (lab) => labShell(lab, host))
+    return withLab({ engine }, (lab) => labShell(lab, host))
   }
   const scenario = scenarios.find(({ name }) => name === command)
   if (!scenario) return refuse(`there is no scenario ${command}; try: npm run lab -- list`)
-  return withLab(engine, (lab) => scenario.run(lab, console.log))
+  const { topology } = scenario
+  return withLab({ engine, topology }, (lab) => scenario.run(lab, console.log, { markdown }))
 }
 
 function parse() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { engine: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        engine: { type: 'string' },
+        markdown: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
     })
     return {
       help: values.help ?? false,
       engine: engineName(values.engine ?? process.env['LAB_ENGINE']),
+      markdown: values.markdown ?? false,
       words: positionals,
     }
   } catch (error) {
@@ -73,14 +81,14 @@ function refuse(text: string): number {
 }
 
 async function withLab(
-  engine: ReturnType<typeof engineName>,
+  options: Pick<LabOptions, 'engine' | 'topology'>,
   work: (lab: Lab) => Promise<void>,
 ): Promise<number> {
   const begin = Date.now()
-  console.log(`starting the lab (${engine}), some ten seconds`)
+  console.error(`starting the lab (${options.engine}), some ten seconds`)
   try {
-    await using lab = await startLab({ engine })
-    console.log(
+    await using lab = await startLab(options)
+    console.error(
       `up after ${((Date.now() - begin) / 1000).toFixed(1)} s; console and logs in ${lab.runDir}\n`,
     )
     await work(lab)
