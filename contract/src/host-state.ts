@@ -130,9 +130,12 @@ export type AddressPlace = z.infer<typeof addressPlaceSchema>
 export const addressStateSchema = z.object({ address: ipSchema, place: addressPlaceSchema })
 export type AddressState = z.infer<typeof addressStateSchema>
 
-/** A sysctl below /proc/sys, dots for slashes; device names with a dot are not supported. Left alone while its value is in `accept`. */
+/**
+ * A sysctl below /proc/sys, dots for slashes. `{10.1.0.10}` stands for the interface that holds this address, whose
+ * name is the host's own affair. Left alone while its value is in `accept`.
+ */
 export const sysctlStateSchema = z.object({
-  key: z.string().regex(/^net\.[a-zA-Z0-9_.-]+$/),
+  key: z.string().regex(/^net\.[a-zA-Z0-9_.-]+(\{[0-9a-f.:]+\}\.[a-zA-Z0-9_.-]+)?$/),
   /** One number, or several with tabs between them, as /proc shows them. */
   value: z.string().regex(/^-?\d+(\t-?\d+)*$/),
   accept: z.array(z.string()),

@@ -10,7 +10,7 @@ import { liveDestinations } from './checks/live-destinations.ts'
 import { loops } from './checks/loops.ts'
 import { mssClamps, pathMtu } from './checks/mtu.ts'
 import { networkNamespace } from './checks/namespace.ts'
-import { natForwarding, snatConntrack } from './checks/nat.ts'
+import { natForwarding, natRedirects, snatConntrack } from './checks/nat.ts'
 import { persistenceDrain } from './checks/persistence.ts'
 import { portDiffers } from './checks/ports.ts'
 import { arpSysctls, vipOnRealServer } from './checks/real-server-vips.ts'
@@ -33,6 +33,7 @@ export const ALL_CHECKS: readonly Check[] = [
   routeToRealServer,
   drOnLink,
   natForwarding,
+  natRedirects,
   snatConntrack,
   pathMtu,
   tunnelDevice,

@@ -48,6 +48,13 @@ const nat = all(
   routes(['10.1.0.12', route()]),
   sysctl(['net.ipv4.ip_forward', '1']),
 )
+/** As compiled: for the interface that holds the director's address. */
+const redirects = (patient: Patient): Patient => {
+  const { host } = patient.state
+  const key = 'net.ipv4.conf.{10.1.0.10}.send_redirects'
+  const sysctls = [...host.sysctls, { key, value: '0', accept: ['0'] }]
+  return { ...patient, state: { ...patient.state, host: { ...host, sysctls } } }
+}
 const persistent = (weights: readonly number[]) =>
   services(
     service(
@@ -335,6 +342,19 @@ const ILL: Row[] = [
       links: links.map((one) => (one.name === 'lvsf-4' ? { ...one, remote: ip('10.9.9.9') } : one)),
     })),
     want: ['broken tunnel-device device lvsf-4'],
+  },
+  {
+    name: 'a director of NAT that sends redirects',
+    on: () => all(nat, redirects)(director()),
+    change: sysctl(['net.ipv4.conf.eth0.send_redirects', '1']),
+    want: ['broken nat-redirects net.ipv4.conf.eth0.send_redirects'],
+    found: /= 1$/,
+  },
+  {
+    name: 'a director of NAT that sends none',
+    on: () => all(nat, redirects)(director()),
+    change: sysctl(['net.ipv4.conf.eth0.send_redirects', '0']),
+    want: [],
   },
   {
     name: 'a GRE device that wants no checksums where the directors send them',

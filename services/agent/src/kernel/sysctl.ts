@@ -1,6 +1,6 @@
 /**
  * Sysctls below /proc/sys, the only interface that all of them have. Dots of a key are slashes of the
- * path; device names with a dot cannot be said (contract, sysctlStateSchema).
+ * path, and slashes dots: `net.ipv4.conf.eth0/7.rp_filter` is that of eth0.7, as sysctl(8) has it.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Op } from '@lvs-fleet/contract'
@@ -66,8 +66,8 @@ export class Sysctls {
 
 /** `net.ipv4.ip_forward` → `/proc/sys/net/ipv4/ip_forward`. No part may lead upwards. */
 export function sysctlPath(key: string): string {
-  const parts = key.split('.')
-  if (parts.some((part) => part === '' || part.includes('/'))) {
+  const parts = key.split('.').map((part) => part.replaceAll('/', '.'))
+  if (parts.some((part) => /^\.*$/.test(part))) {
     throw new KernelError('sysctl', 'EINVAL', `${key} is not the name of a sysctl`)
   }
   return `/proc/sys/${parts.join('/')}`

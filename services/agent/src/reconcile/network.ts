@@ -15,6 +15,7 @@ import type { Outcome } from '../kernel/kernel.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { objectKey, type Claim, type NetworkPlan, type ObservedHost } from '../plan/network-plan.ts'
 import { gainsPackets } from '../plan/mark-turn.ts'
+import { placeSysctls } from '../plan/place-sysctls.ts'
 import { planNetwork } from '../plan/plan-network.ts'
 import { failedOpsOf } from './troubles.ts'
 import { noRound, saveLedger, type Cause, type RoundResult, type World } from './world.ts'
@@ -28,16 +29,14 @@ export type NetworkRound = { readonly plan: NetworkPlan; readonly observed: Obse
 export async function planNetworkRound(world: World): Promise<NetworkRound | undefined> {
   const { inForce, book, kernel, clock } = world
   if (concernsNothing(inForce.host, book.ledger)) return undefined
-  const keys = new Set([
-    ...inForce.host.sysctls.map((sysctl) => sysctl.key),
-    ...book.ledger.sysctls.keys(),
-  ])
-  const { host } = inForce
   const { ledger } = book
+  const network = await kernel.observeNetwork()
+  const host = placeSysctls(inForce.host, network)
+  const keys = new Set([...host.sysctls.map(({ key }) => key), ...ledger.sysctls.keys()])
   const matters = (wanted: readonly unknown[], owned: ReadonlyMap<string, unknown>): boolean =>
     wanted.length > 0 || owned.size > 0
   const observed: ObservedHost = {
-    network: await kernel.observeNetwork(),
+    network,
     guePorts: matters(host.guePorts, ledger.guePorts) ? await kernel.observeGuePorts() : [],
     sysctls: keys.size === 0 ? new Map() : await kernel.readSysctls([...keys]),
     clamps: matters(host.clamps, ledger.clamps) ? await kernel.observeClamps() : [],

@@ -126,7 +126,13 @@ describe('compile: directors', () => {
     ])
     assert.deepEqual(
       sysctls.map(({ key, value }) => `${key}=${value}`),
-      ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', 'net.ipv4.vs.conntrack=1'],
+      [
+        'net.ipv4.ip_forward=1',
+        'net.ipv4.conf.all.send_redirects=0',
+        'net.ipv4.conf.{10.1.0.10}.send_redirects=0',
+        'net.ipv6.conf.all.forwarding=1',
+        'net.ipv4.vs.conntrack=1',
+      ],
     )
   })
 
@@ -218,7 +224,11 @@ describe('compile: directors', () => {
       edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-a' })
       only({ realServer: 'rs-a1', port: 8080 })(fleet)
     }
-    assert.deepEqual(sysctls(nat), ['net.ipv4.ip_forward=1'])
+    assert.deepEqual(sysctls(nat), [
+      'net.ipv4.ip_forward=1',
+      'net.ipv4.conf.all.send_redirects=0',
+      'net.ipv4.conf.{10.1.0.10}.send_redirects=0',
+    ])
     assert.deepEqual(
       sysctls(() => {}),
       ['net.ipv4.vs.conn_reuse_mode=2'],

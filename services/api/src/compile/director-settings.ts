@@ -26,7 +26,10 @@ export function directorSysctls(
   const { ipvs } = director
   // Without conntrack entries of IPVS connections, netfilter's NAT passes them by without a word.
   const conntrack = sourceNats.length > 0 ? true : ipvs.conntrack
-  return [...forwardingSysctls(services), ...ipvsSysctls({ ...ipvs, conntrack }, services)]
+  return [
+    ...forwardingSysctls(director, services),
+    ...ipvsSysctls({ ...ipvs, conntrack }, services),
+  ]
 }
 
 export function directorTimeouts({ ipvs }: DirectorSpec): TimeoutState[] {
@@ -64,11 +67,22 @@ function syncPlace(
   return holding === undefined ? undefined : { holding }
 }
 
-/** NAT sends other hosts' packets on, so the host must forward; DR and TUN need nothing. */
-function forwardingSysctls(services: readonly ServiceState[]): SysctlState[] {
+/**
+ * NAT sends other hosts' packets on, so the host must forward; DR and TUN need nothing. Where a real server is in the
+ * director's own network, the answer goes out where it came in, and the kernel would tell the real server of the
+ * way past the director (ICMP redirect, RFC 792), on which the client refuses it. IPv6 has no such switch.
+ */
+function forwardingSysctls(
+  { addresses }: DirectorSpec,
+  services: readonly ServiceState[],
+): SysctlState[] {
   const sysctls: SysctlState[] = []
   if (uses(services, ['nat'], 'ipv4')) {
     sysctls.push({ key: 'net.ipv4.ip_forward', value: '1', accept: ['1'] })
+    const own = addresses.filter((address) => familyOf(address) === 'ipv4')
+    for (const part of ['all', ...own.map((address) => `{${address}}`)]) {
+      sysctls.push({ key: `net.ipv4.conf.${part}.send_redirects`, value: '0', accept: ['0'] })
+    }
   }
   if (uses(services, ['nat'], 'ipv6')) {
     sysctls.push({ key: 'net.ipv6.conf.all.forwarding', value: '1', accept: ['1'] })

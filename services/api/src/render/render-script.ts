@@ -60,7 +60,7 @@ function helpers(): string[] {
     '# set_sysctl KEY VALUE ACCEPTED...: leaves an accepted value alone, remembers what was there.',
     'set_sysctl() {',
     '  key=$1; value=$2; shift 2',
-    '  file=/proc/sys/$(echo "$key" | tr . /)',
+    '  file=/proc/sys/$(echo "$key" | tr ./ /.)',
     '  current=$(cat "$file")',
     '  for accepted in "$@"; do [ "$current" = "$accepted" ] && return 0; done',
     '  echo "$key $current" >> "$saved"',
@@ -124,7 +124,7 @@ function removeLines(state: HostState): string[] {
     ),
     ...state.devices.toReversed().map((device) => `ip link del ${device.name} 2>/dev/null || true`),
     '[ ! -f "$saved" ] || while read -r key value; do',
-    '  file=/proc/sys/$(echo "$key" | tr . /)',
+    '  file=/proc/sys/$(echo "$key" | tr ./ /.)',
     '  [ ! -e "$file" ] || echo "$value" > "$file"',
     'done < "$saved"',
     'rm -f "$saved"',
@@ -159,11 +159,19 @@ function guePortEnds({ address }: GuePortState): string {
   return familyOf(address) === 'ipv6' ? `-6 local ${address}` : `local ${address}`
 }
 
+/** `{10.1.0.10}` is the interface that holds this address. */
+function keyText(key: string): string {
+  const [whole, holding = ''] = /\{(.+)\}/.exec(key) ?? []
+  if (whole === undefined) return key
+  const device = `$(ip -o addr show to ${holding} | awk '{gsub(/\\./, "/", $2); print $2; exit}')`
+  return `"${key.replace(whole, () => device)}"`
+}
+
 function sysctlLine({ key, value, accept }: SysctlState): string {
   // Some hold several numbers with tabs between them.
   return [
     'set_sysctl',
-    key,
+    keyText(key),
     ...[value, ...accept].map((one) => (one.includes('\t') ? `"${one}"` : one)),
   ].join(' ')
 }

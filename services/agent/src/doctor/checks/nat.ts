@@ -1,5 +1,6 @@
 /** NAT on a director: the host must forward, and source NAT only works while IPVS tells conntrack of its packets. */
 import { serviceFamily, type Family } from '@lvs-fleet/contract'
+import { placeSysctls } from '../../plan/place-sysctls.ts'
 import type { Check, Found, InForceView } from '../check.ts'
 import { sysctlCommands, sysctlText } from './sysctl-finding.ts'
 
@@ -28,6 +29,36 @@ export const natForwarding: Check = {
         },
       ]
     }),
+}
+
+/**
+ * A director that sends an answer out of the interface by which it came tells the real server of the shorter way
+ * (net/ipv4/ip_forward.c, RTCF_DOREDIRECT); the larger of `all` and the interface's own value counts.
+ */
+export const natRedirects: Check = {
+  id: 'nat-redirects',
+  title: 'a director that uses NAT sends no ICMP redirects',
+  examine: ({ facts, state }) =>
+    placeSysctls(state.host, facts.network)
+      .sysctls.filter(({ key }) => key.endsWith('.send_redirects'))
+      .flatMap(({ key }): Found[] => {
+        if ((facts.sysctls.get(key) ?? '0') === '0') return []
+        return [
+          {
+            severity: 'broken',
+            object: key,
+            found: sysctlText(facts, key),
+            wanted: '0',
+            why: 'real servers in the network of the director learn to send answers past it, with their own address',
+            symptom: 'connections stand for a moment, then hang; large answers never end',
+            commands: [
+              ...sysctlCommands(facts, key, '0'),
+              '# on the real server: ip route flush cache',
+            ],
+            fixable: true,
+          },
+        ]
+      }),
 }
 
 const CONNTRACK = 'net.ipv4.vs.conntrack'

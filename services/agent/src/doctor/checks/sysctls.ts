@@ -1,15 +1,16 @@
 /** Any sysctl of the state that no other check explains better. */
+import { placeSysctls } from '../../plan/place-sysctls.ts'
 import type { Check, Found } from '../check.ts'
 import { sysctlCommands, sysctlText } from './sysctl-finding.ts'
 
 /** Keys with a check of their own. */
-const EXPLAINED = /\.(rp_filter|arp_ignore|arp_announce|ip_forward|forwarding)$/
+const EXPLAINED = /\.(rp_filter|arp_ignore|arp_announce|ip_forward|forwarding|send_redirects)$/
 
 export const otherSysctls: Check = {
   id: 'sysctls',
   title: 'sysctls have the values of the state',
   examine: ({ facts, state }) =>
-    state.host.sysctls.flatMap(({ key, value, accept }): Found[] => {
+    placeSysctls(state.host, facts.network).sysctls.flatMap(({ key, value, accept }): Found[] => {
       const now = facts.sysctls.get(key)
       if (EXPLAINED.test(key) || now === value || (now !== undefined && accept.includes(now)))
         return []

@@ -1,6 +1,7 @@
 /** Which sysctls the checks look at on this host: those of the state, of IPVS, and per interface. Pure. */
 import type { HostPart } from '@lvs-fleet/contract'
 import type { ObservedNetwork } from '../../kernel/kernel.ts'
+import { placeSysctls } from '../../plan/place-sysctls.ts'
 
 const ALWAYS = [
   'net.ipv4.ip_forward',
@@ -26,5 +27,11 @@ export function sysctlKeys(host: HostPart, network: ObservedNetwork): string[] {
   const perInterface = ['all', ...names].flatMap((name) =>
     PER_INTERFACE.map((key) => `net.ipv4.conf.${name}.${key}`),
   )
-  return [...new Set([...ALWAYS, ...perInterface, ...host.sysctls.map(({ key }) => key)])]
+  return [
+    ...new Set([
+      ...ALWAYS,
+      ...perInterface,
+      ...placeSysctls(host, network).sysctls.map(({ key }) => key),
+    ]),
+  ]
 }
