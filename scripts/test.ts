@@ -12,6 +12,8 @@ type Layer = {
   readonly globs: readonly string[]
   /** Files at a time; the lab boots one kernel at a time. */
   readonly concurrency: number
+  /** Takes longer than a test run may; told as not run where it was not asked for. */
+  readonly isOnRequest?: true
 }
 
 const LAYERS: readonly Layer[] = [
@@ -50,6 +52,13 @@ const LAYERS: readonly Layer[] = [
     globs: ['test/lab/**/*.test.ts'],
     concurrency: 1,
   },
+  {
+    name: 'thorough',
+    what: 'the same, everything: each fault of the doctor, the traffic matrix',
+    globs: ['test/lab/**/*.thorough.ts'],
+    concurrency: 1,
+    isOnRequest: true,
+  },
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -65,7 +74,9 @@ if (unknown.length > 0) {
 type Totals = { pass: number; fail: number; skipped: number }
 const totals: Totals = { pass: 0, fail: 0, skipped: 0 }
 let failedLayers = 0
-for (const layer of LAYERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+const isWanted = ({ name, isOnRequest }: Layer): boolean =>
+  wanted.length === 0 ? isOnRequest !== true : wanted.includes(name)
+for (const layer of LAYERS.filter(isWanted)) {
   const started = Date.now()
   console.log(`\n== ${layer.name}: ${layer.what}`)
   const result = await runLayer(layer)
@@ -76,6 +87,9 @@ for (const layer of LAYERS.filter(({ name }) => wanted.length === 0 || wanted.in
   console.log(
     `== ${layer.name}: ${result.ok ? 'ok' : 'FAILED'} in ${Math.round((Date.now() - started) / 1000)} s`,
   )
+}
+for (const { name, what } of LAYERS.filter((layer) => layer.isOnRequest && wanted.length === 0)) {
+  console.log(`\nnot run here, for its length: npm run test:${name} (${what})`)
 }
 console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`)
 process.exit(failedLayers === 0 && totals.fail === 0 ? 0 : 1)
