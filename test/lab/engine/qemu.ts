@@ -17,7 +17,8 @@ function boot(options: BootOptions): Guest {
 }
 
 function machine({ repo, outDir, memoryMb }: BootOptions): string[] {
-  const kernel = join(repo, '.lab/kernel')
+  // The guest reads it before its root is in place: a link would lead nowhere.
+  const kernel = fs.realpathSync(join(repo, '.lab/kernel'))
   const boot = `lab.boot=${repo}/test/lab/guest/init.sh lab.mod=${kernel}/lib/modules`
   const speed = 'mitigations=off tsc=reliable no_timer_check'
   return [
