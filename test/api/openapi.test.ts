@@ -112,11 +112,13 @@ const nearlyRight = fc.constantFrom<unknown>(
   },
   twoSites(),
 )
+const withNul = { site: 'site-a', addresses: ['10.1.0.66'], labels: { rack: 'a\0b' } }
 const spoilt = fc
   .tuple(nearlyRight, fc.string(), fc.jsonValue({ maxDepth: 3 }))
   .map(([base, key, value]) => ({ ...Object(base), [key]: value }))
 const bodies = fc.oneof(
   nearlyRight.map((value) => JSON.stringify(value)),
+  fc.constant(JSON.stringify(withNul)),
   spoilt.map((value) => JSON.stringify(value)),
   fc.json(),
   fc.string(),

@@ -1,5 +1,5 @@
 /**
- * Bodies before they are parsed: only JSON, only so large, only so deep. A refused body is never held whole.
+ * Bodies before they are parsed: only JSON, only so large, only so deep, and no NUL. A refused body is never held whole.
  */
 import type { MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors.ts'
@@ -10,6 +10,8 @@ export const BODY_MAX = MIB
 export const FLEET_BODY_MAX = 4 * MIB
 /** The deepest document of ours has seven levels. */
 const DEPTH_MAX = 32
+/** PostgreSQL has no text with it. */
+const NUL_REFUSED = 'the body has a NUL character (\\u0000), which no text may hold'
 const JSON_TYPE = /^application\/([a-z0-9.-]+\+)?json\s*(;|$)/i
 
 export const checkBody: MiddlewareHandler<AppEnv> = async (c, next) => {
@@ -36,7 +38,7 @@ export const checkBody: MiddlewareHandler<AppEnv> = async (c, next) => {
   const max = method === 'PUT' && c.req.path === '/v1/fleet' ? FLEET_BODY_MAX : BODY_MAX
   if (declared > max) throw tooLarge(max)
   const text = Number.isNaN(declared) ? await readBounded(c.req.raw.body, max) : await c.req.text()
-  checkDepth(text)
+  checkText(text)
   // The validators read from Hono's cache, which holds promises whatever its type says.
   Object.assign(c.req.bodyCache, { text: Promise.resolve(text) })
   return next()
@@ -70,15 +72,17 @@ async function readBounded(body: ReadableStream<Uint8Array>, max: number): Promi
   return Buffer.concat(parts).toString('utf8')
 }
 
-/** Counts brackets outside of strings; what is not JSON at all is found by the parser. */
-function checkDepth(text: string): void {
+/** Counts brackets outside of strings and looks for what no text may hold; what is not JSON at all is found by the parser. */
+function checkText(text: string): void {
   let depth = 0
   let inString = false
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (inString) {
-      if (code === 0x5c) i++
-      else if (code === 0x22) inString = false
+      if (code === 0x5c) {
+        if (text.startsWith('u0000', i + 1)) throw new ApiError('malformed-json', NUL_REFUSED)
+        i++
+      } else if (code === 0x22) inString = false
     } else if (code === 0x22) inString = true
     else if (code === 0x7b || code === 0x5b) {
       if (++depth > DEPTH_MAX)

@@ -11,6 +11,7 @@ import {
   type Role,
 } from '@lvs-fleet/contract'
 import { ApiError } from '../../errors.ts'
+import { nameSchema } from '../../intent/shared-fields.ts'
 import { RENDER_FORMATS, renderHost, type RenderFormat } from '../../render/render-host.ts'
 import { CONDITION_TYPES } from '../../status/conditions.ts'
 import type { PublishedState } from '../../store/state-store.ts'
@@ -24,7 +25,7 @@ import { cursorSchema, json, limitSchema, page, problems } from '../contract.ts'
 import { documentStream } from '../document-stream.ts'
 
 const hostStateSchema = hostPartSchema.extend({ services: z.array(serviceStateSchema) })
-const hostParam = z.object({ role: roleSchema, name: z.string().max(63) })
+const hostParam = z.object({ role: roleSchema, name: nameSchema })
 const versionSchema = z.object({ epoch: z.int(), generation: z.int(), digest: z.string() })
 
 const hostSchema = z
