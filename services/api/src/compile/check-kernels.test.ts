@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { unknownCapabilities, type Capabilities, type HostState } from '@lvs-fleet/contract'
-import { destination, hostState, service } from '../../../../test/fakes/states.ts'
+import { destination, hostState, markService, service } from '../../../../test/fakes/states.ts'
 import { twoSites } from '../../../../test/fixtures/two-sites.ts'
 import { kernelProblems, splitKernelProblems } from './check-kernels.ts'
 import { compileFleet } from './compile.ts'
@@ -125,6 +125,12 @@ describe('a director is refused', () => {
 })
 
 describe('a director is allowed', () => {
+  it('a mark whose destinations keep the port of the client, each packet scheduled by itself', () => {
+    const end = destination('10.1.0.11', { port: 0 })
+    const marked = markService(7, [end], { flags: ['one-packet'] })
+    assert.deepEqual(problemsOf(hostState([marked])), [])
+  })
+
   it('all that two healthy sites want, on kernels of which nothing is known', () => {
     const { hosts } = compileFleet(twoSites())
     assert.deepEqual(kernelProblems(hosts.values(), new Map()), [])

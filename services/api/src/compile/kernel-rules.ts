@@ -62,8 +62,9 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
     answer: 'every packet but those of UDP is scheduled by connection',
     source:
       'net/netfilter/ipvs/ip_vs_core.c, ip_vs_schedule: IP_VS_SVC_F_ONEPACKET and IPPROTO_UDP',
+    // Behind a mark the kernel looks at each packet's own protocol.
     wrong: ({ flags, protocol }) =>
-      flags.includes('one-packet') && protocol !== 'udp'
+      flags.includes('one-packet') && protocol !== 'udp' && protocol !== 'fwmark'
         ? `one-packet scheduling of ${protocol} is ignored by the kernel: take the flag away`
         : undefined,
   },
