@@ -54,7 +54,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'thorough',
-    what: 'the same, everything: each fault of the doctor, the traffic matrix',
+    what: 'each fault of the doctor, each tunnel, ranges of ports, on real kernels',
     globs: ['test/lab/**/*.thorough.ts'],
     concurrency: 1,
     isOnRequest: true,

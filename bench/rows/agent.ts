@@ -13,7 +13,7 @@ import type { Row } from '../row.ts'
 import { SIZES, sizeName, type Size } from '../size.ts'
 import { withStandingAgent, type StandingAgent } from '../standing-agent.ts'
 
-const IDLE_MS = 60_000
+const IDLE_MS = 30_000
 const CHANGES = 50
 const WITNESSED_CHANGES = 3
 const CHANGE_CPU_TARGET_MS = 5

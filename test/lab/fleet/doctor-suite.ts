@@ -83,7 +83,8 @@ function examinations(depth: 'brief' | 'thorough'): void {
   }
 
   it('finds nothing on a healthy fleet', async () => {
-    for (const name of [...DIRECTORS, ...REAL_SERVERS]) {
+    const looked = depth === 'brief' ? ['dir-a', 'rs-b1'] : [...DIRECTORS, ...REAL_SERVERS]
+    for (const name of looked) {
       const { code, findings } = await examine(fleet, name)
       assert.deepEqual([name, findings, code], [name, [], 0])
     }

@@ -23,7 +23,7 @@ export function formatMarkdown(matrix: Matrix): string {
     '',
     `Measured in the kernel lab (test/lab/matrix) on Linux ${major}.${minor}: the compiler made the host states of one`,
     'fleet, the agent programmed the director and ten real servers, a client sent the traffic.',
-    'To regenerate: `npm run lab -- matrix --markdown`. `npm run test:thorough` measures half of the cells and holds them against this file.',
+    'To regenerate: `npm run lab -- matrix --markdown`. `npm test` measures half of the cells and holds them against this file.',
     ...tablesOf(matrix).flatMap((table) => ['', ...markdownTable(table)]),
     '',
   ].join('\n')
