@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import fc from 'fast-check'
 import { canonicalJson, shardSchema, type DestinationState, type Shard } from '@lvs-fleet/contract'
 import { destination, service } from '../../../../test/fakes/states.ts'
 import { parseShard } from './read-shard.ts'
@@ -71,4 +72,51 @@ describe('parseShard', () => {
       assert.match(result.problem, /services\.0\.destinations\.0\.weight/)
     }
   })
+
+  it('reads what the contract reads, and nothing else, whatever is broken in the text', () => {
+    const body = canonicalJson(
+      shardOf(
+        [destination('10.2.0.1'), destination('10.2.0.2', { weight: 0 })],
+        [],
+        [destination('fd02::1', { forwarding: { method: 'tun', tunnel: { type: 'ipip' } } })],
+      ),
+    )
+    const piece = fc.constantFrom(
+      ...['', '0', '1', '-1', '"', '\\', ',', '}', ']', '{', '[', 'null', ',"x":[{}]', '"x"'],
+      ...['"destinations":0', '"destinations":1', '"destinations":[', ',"destinations":2', '}]'],
+    )
+    const position = fc.nat({ max: body.length })
+    fc.assert(
+      fc.property(position, fc.nat({ max: 40 }), piece, (at, cut, put) => {
+        const text = body.slice(0, at) + put + body.slice(at + cut)
+        const read = parseShard(text)
+        assert.deepEqual('shard' in read ? read.shard : undefined, byContract(text))
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it('reads services alike whose settings are alike, and still checks their names', () => {
+    const shard = shardOf([destination('10.2.0.1')], [destination('10.2.0.2')])
+    const body = canonicalJson(shard)
+    assert.deepEqual(parseShard(body), { shard })
+    for (const [from, to] of [
+      ['"address":"10.1.0.2"', '"address":"10.1.0.256"'],
+      ['"address":"10.1.0.2"', '"address":1'],
+      ['"port":80,"protocol"', '"port":0,"protocol"'],
+    ] as const) {
+      const result = parseShard(body.replaceAll(from, to))
+      assert('problem' in result, to)
+      assert.match(result.problem, /services\.[01]\.(address|port)/)
+    }
+  })
 })
+
+/** What the schema makes of the text; undefined where it refuses it. */
+function byContract(text: string): Shard | undefined {
+  try {
+    return shardSchema.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}

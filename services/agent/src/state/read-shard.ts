@@ -1,18 +1,23 @@
 /**
  * Reads shards and their virtual services: text from the wire or the disk → checked values, or where they are wrong.
- * One destination stands in many virtual services: equal ones become one object here, and only the first of
- * them is checked, which saves most of the time and memory that a large state costs.
+ * A large state says the same few things again and again: each distinct destination, and each distinct set of
+ * service settings, is checked once, and what is equal is one object. That saves most of the time and the memory.
  */
 import {
   destinationStateSchema,
+  parseIp,
+  portSchema,
   serviceStateSchema,
   shardSchema,
   type DestinationState,
+  type EndpointService,
   type Forwarding,
   type ServiceState,
   type Shard,
 } from '@lvs-fleet/contract'
 import type * as z from 'zod'
+import { cutDestinations } from './cut-destinations.ts'
+import { Memo } from './memo.ts'
 
 export type Read<T> =
   | { readonly ok: true; readonly value: T }
@@ -21,78 +26,164 @@ export type Read<T> =
 
 /** Parses one shard body whose digest the caller has checked. */
 export function parseShard(body: string): { shard: Shard } | { problem: string } {
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch {
-    return { problem: 'a shard is not JSON' }
-  }
-  const read = readShard(value)
+  const shard = parseQuickly(body)
+  if (shard !== undefined) return { shard }
+  const value = parseJson(body)
+  if (value === undefined) return { problem: 'a shard is not JSON' }
+  const read = readShard(value, undefined)
   if (read.ok) return { shard: read.value }
   return { problem: `a shard cannot be read at ${read.path.join('.') || '?'}: ${read.problem}` }
 }
 
 /** A list of virtual services whose destinations are shared with other lists: not to be written to. */
 export function readServices(values: readonly unknown[]): Read<ServiceState[]> {
-  const services: ServiceState[] = []
-  for (const [i, value] of values.entries()) {
-    const read = readService(value)
-    if (!read.ok) return { ...read, path: [i, ...read.path] }
-    services.push(read.value)
-  }
-  return { ok: true, value: services }
+  return readEach(values, (value) => readService(value, undefined))
 }
 
-function readShard(value: unknown): Read<Shard> {
+/** Undefined where the text is not as we publish it, or wrong: then it is parsed as a whole, which says why. */
+function parseQuickly(body: string): Shard | undefined {
+  const cut = cutDestinations(body, destinationOf)
+  if (cut === undefined) return undefined
+  const value = parseJson(cut.rest)
+  const lists = new ListsInOrder(cut.lists)
+  const read = readShard(value, lists)
+  return read.ok && lists.isUsedUp ? read.value : undefined
+}
+
+/** The lists that were cut out, handed back by their numbers, each once and in their order. */
+class ListsInOrder {
+  private readonly lists: readonly DestinationState[][]
+  private next = 0
+
+  constructor(lists: readonly DestinationState[][]) {
+    this.lists = lists
+  }
+
+  take(number: unknown): DestinationState[] | undefined {
+    if (number !== this.next) return undefined
+    return this.lists[this.next++]
+  }
+
+  get isUsedUp(): boolean {
+    return this.next === this.lists.length
+  }
+}
+
+function readShard(value: unknown, lists: ListsInOrder | undefined): Read<Shard> {
   if (!isRecord(value) || value['kind'] !== 'services' || !Array.isArray(value['services'])) {
     return checked(shardSchema.safeParse(value))
   }
-  const read = readServices(value['services'])
+  const read = readEach(value['services'], (service) => readService(service, lists))
   if (!read.ok) return { ...read, path: ['services', ...read.path] }
   return { ok: true, value: { kind: 'services', services: read.value } }
 }
 
-function readService(value: unknown): Read<ServiceState> {
-  if (!isRecord(value) || !Array.isArray(value['destinations'])) {
-    return checked(serviceStateSchema.safeParse(value))
-  }
-  // The schema sees the service without its destinations: calling it for each of them is what takes the time.
-  const service = checked(serviceStateSchema.safeParse({ ...value, destinations: [] }))
-  if (!service.ok) return service
-  const list: readonly unknown[] = value['destinations']
-  for (const [i, item] of list.entries()) {
-    const read = readDestination(item)
-    if (!read.ok) return { ...read, path: ['destinations', i, ...read.path] }
-    service.value.destinations.push(read.value)
-  }
-  return service
+function readService(value: unknown, lists: ListsInOrder | undefined): Read<ServiceState> {
+  if (!isRecord(value)) return checked(serviceStateSchema.safeParse(value))
+  const read = readDestinations(value['destinations'], lists)
+  if (read === undefined) return checked(serviceStateSchema.safeParse(value))
+  if (!read.ok) return { ...read, path: ['destinations', ...read.path] }
+  return withDestinations(value, read.value)
 }
 
-/** Checked destinations by their JSON; bounded, and emptied when full. */
-const known = new Map<string, DestinationState>()
-const KNOWN_MAX = 16_384
-/** Forwardings by their JSON: a handful, so that equal ones are one object too. */
-const forwardings = new Map<string, Forwarding>()
+/** Undefined where it is no list at all. */
+function readDestinations(
+  value: unknown,
+  lists: ListsInOrder | undefined,
+): Read<DestinationState[]> | undefined {
+  if (lists !== undefined) {
+    const list = lists.take(value)
+    return list === undefined ? undefined : { ok: true, value: list }
+  }
+  return Array.isArray(value) ? readEach(value, readDestination) : undefined
+}
+
+type Settings = Omit<EndpointService, 'address' | 'port' | 'name' | 'destinations'>
+
+/** What services have in common, by its JSON. */
+const settingsOf = new Memo<Settings>(1_024)
+
+/** The schema sees a service only where its settings are new: it takes longer than all the rest. */
+function withDestinations(
+  value: Readonly<Record<string, unknown>>,
+  destinations: DestinationState[],
+): Read<ServiceState> {
+  const { address, port, name, destinations: _, ...rest } = value
+  const text = JSON.stringify(rest)
+  const known = settingsOf.get(text)
+  if (known !== undefined && typeof address === 'string' && typeof name === 'string') {
+    const vip = parseIp(address)
+    const readPort = portSchema.safeParse(port)
+    if (vip !== undefined && readPort.success) {
+      const service = { ...known, address: vip, port: readPort.data, name, destinations }
+      return { ok: true, value: service }
+    }
+  }
+  const read = checked(serviceStateSchema.safeParse({ ...value, destinations: [] }))
+  if (!read.ok) return read
+  const service: ServiceState = { ...read.value, destinations }
+  if (!('firewallMark' in service)) {
+    const {
+      address: _address,
+      port: _port,
+      name: _name,
+      destinations: _list,
+      ...settings
+    } = service
+    settingsOf.set(text, settings)
+  }
+  return { ok: true, value: service }
+}
+
+/** Checked destinations by their JSON, and their forwardings, of which there is a handful. */
+const destinations = new Memo<DestinationState>(16_384)
+const forwardings = new Memo<Forwarding>(1_024)
 
 function readDestination(value: unknown): Read<DestinationState> {
   const text = JSON.stringify(value) ?? ''
-  const held = known.get(text)
-  if (held !== undefined) return { ok: true, value: held }
+  const known = destinations.get(text)
+  if (known !== undefined) return { ok: true, value: known }
   const read = checked(destinationStateSchema.safeParse(value))
   if (!read.ok) return read
   const destination = { ...read.value, forwarding: sharedForwarding(read.value.forwarding) }
-  if (known.size >= KNOWN_MAX) known.clear()
-  known.set(text, destination)
+  destinations.set(text, destination)
   return { ok: true, value: destination }
+}
+
+/** From its own text; undefined where it is none. */
+function destinationOf(text: string): DestinationState | undefined {
+  const known = destinations.get(text)
+  if (known !== undefined) return known
+  const read = readDestination(parseJson(text))
+  if (!read.ok) return undefined
+  // Under this very text too: its writer may space or order it otherwise than we do.
+  destinations.set(text, read.value)
+  return read.value
 }
 
 function sharedForwarding(forwarding: Forwarding): Forwarding {
   const text = JSON.stringify(forwarding)
-  const held = forwardings.get(text)
-  if (held !== undefined) return held
-  if (forwardings.size >= KNOWN_MAX) forwardings.clear()
-  forwardings.set(text, forwarding)
-  return forwarding
+  const known = forwardings.get(text)
+  if (known === undefined) forwardings.set(text, forwarding)
+  return known ?? forwarding
+}
+
+function readEach<T>(values: readonly unknown[], readOne: (value: unknown) => Read<T>): Read<T[]> {
+  const list: T[] = []
+  for (const [i, value] of values.entries()) {
+    const read = readOne(value)
+    if (!read.ok) return { ...read, path: [i, ...read.path] }
+    list.push(read.value)
+  }
+  return { ok: true, value: list }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function checked<T>(result: z.ZodSafeParseResult<T>): Read<T> {

@@ -2,6 +2,7 @@
 import {
   assertNever,
   familyOf,
+  ipToBytes,
   serviceFamily,
   type DestinationConfig,
   type Family,
@@ -39,10 +40,7 @@ export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = {
 }
 
 /** What names a service: a mark and a family, or protocol, address and port (ip_vs_genl_parse_service). */
-export function serviceName(
-  service: ServiceRef,
-  bytesOf: (address: Ip) => Uint8Array,
-): ServiceAttributes {
+export function serviceName(service: ServiceRef): ServiceAttributes {
   if ('firewallMark' in service) {
     const family = service.family === 'ipv4' ? AF_INET : AF_INET6
     return { family, firewallMark: service.firewallMark }
@@ -50,7 +48,7 @@ export function serviceName(
   return {
     family: familyNumber(service.address),
     protocol: PROTOCOL_NUMBERS[service.protocol],
-    address: bytesOf(service.address),
+    address: ipToBytes(service.address),
     port: service.port,
   }
 }

@@ -7,7 +7,6 @@ import {
   ipToBytes,
   type DestinationConfig,
   type DestinationRef,
-  type Ip,
   type Op,
   type ServiceRef,
 } from '@lvs-fleet/contract'
@@ -28,7 +27,6 @@ import {
   IPVS_CMD_SET_DEST,
   IPVS_CMD_SET_SERVICE,
   IPVS_GENL_VERSION,
-  type ServiceAttributes,
 } from './constants.ts'
 import { destinationConfig, familyNumber, serviceConfig, serviceName } from './encode-config.ts'
 
@@ -43,9 +41,6 @@ const COMMANDS = {
   'destination.remove': IPVS_CMD_DEL_DEST,
 } as const satisfies Record<IpvsOp['kind'], number>
 
-/** Bounded memory for addresses: a real server stands in many virtual services. */
-const ADDRESS_CACHE_MAX = 4096
-
 type EncodedSettings = {
   readonly family: number
   readonly config: DestinationConfig
@@ -55,7 +50,6 @@ type EncodedSettings = {
 /** Writes the messages of one family number; remembers the last service key and settings, which runs of ops share. */
 export class IpvsEncoder {
   readonly family: number
-  private readonly addresses = new Map<Ip, Uint8Array>()
   private lastService: ServiceRef | undefined
   private lastKey: Uint8Array = new Uint8Array(0)
   private lastSettings: EncodedSettings | undefined
@@ -70,7 +64,7 @@ export class IpvsEncoder {
       case 'service.create':
       case 'service.update':
         COMMAND.encode(writer, {
-          service: { ...this.serviceKey(op.service), ...serviceConfig(op.service, op.to) },
+          service: { ...serviceName(op.service), ...serviceConfig(op.service, op.to) },
         })
         break
       case 'destination.create':
@@ -114,10 +108,9 @@ export class IpvsEncoder {
 
   /** The whole IPVS_CMD_ATTR_DEST attribute: ten thousands of them are what a cold start consists of. */
   private destination(writer: MessageWriter, end: DestinationRef, to: DestinationConfig): void {
-    const { family, ...key } = this.destinationKey(end)
     const at = writer.openAttribute(IPVS_CMD_ATTR_DEST | NLA_F_NESTED)
-    DESTINATION_END.encode(writer, key)
-    writer.raw(this.encodedSettings(family, to))
+    DESTINATION_END.encode(writer, { address: ipToBytes(end.address), port: end.port })
+    writer.raw(this.encodedSettings(familyNumber(end.address), to))
     writer.closeAttribute(at)
   }
 
@@ -136,32 +129,19 @@ export class IpvsEncoder {
     const last = this.lastService
     if (last !== service && (last === undefined || !isSameService(last, service))) {
       const writer = new MessageWriter(Buffer.alloc(64))
-      COMMAND.encode(writer, { service: this.serviceKey(service) })
+      COMMAND.encode(writer, { service: serviceName(service) })
       this.lastKey = writer.bytes.subarray(0, writer.offset)
     }
     this.lastService = service
     return this.lastKey
   }
 
-  private serviceKey(service: ServiceRef): ServiceAttributes {
-    return serviceName(service, (address) => this.addressBytes(address))
-  }
-
   private destinationKey(destination: DestinationRef) {
     return {
       family: familyNumber(destination.address),
-      address: this.addressBytes(destination.address),
+      address: ipToBytes(destination.address),
       port: destination.port,
     }
-  }
-
-  private addressBytes(address: Ip): Uint8Array {
-    const cached = this.addresses.get(address)
-    if (cached !== undefined) return cached
-    if (this.addresses.size >= ADDRESS_CACHE_MAX) this.addresses.clear()
-    const bytes = ipToBytes(address)
-    this.addresses.set(address, bytes)
-    return bytes
   }
 }
 

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { cutDestinations } from './cut-destinations.ts'
+
+const A = '{"address":"10.2.0.1","port":80}'
+const B = '{"address":"10.2.0.2","port":80}'
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+describe('cutDestinations', () => {
+  it('puts a number in place of each list, in their order', () => {
+    const text = `[{"destinations":[${A},${B}],"port":1},{"destinations":[],"port":2},{"destinations":[${B}]}]`
+    const cut = cutDestinations(text, parsed)
+    assert.deepEqual(cut, {
+      rest: '[{"destinations":0,"port":1},{"destinations":1,"port":2},{"destinations":2}]',
+      lists: [[A, B].map(parsed), [], [parsed(B)]],
+    })
+  })
+
+  const REFUSED: [why: string, text: string][] = [
+    ['other spacing', `{"destinations":[ ${A}]}`],
+    ['another first field', '{"destinations":[{"port":80,"address":"10.2.0.1"}]}'],
+    ['elements that are no objects', '{"destinations":["10.2.0.1"]}'],
+    ['a list that does not end', `{"destinations":[${A}`],
+    ['text behind the list', `{"destinations":[${A}]5}`],
+    ['an element that holds a list of objects', '{"destinations":[{"address":"x","y":[{"z":1}]}]}'],
+    ['an element that is no JSON', '{"destinations":[{"address":"x",}]}'],
+  ]
+  for (const [why, text] of REFUSED) {
+    it(`leaves alone: ${why}`, () => assert.equal(cutDestinations(text, parsed), undefined))
+  }
+
+  it('makes JSON of nothing that was none', () => {
+    const piece = fc.constantFrom(
+      ...['{', '}', '[', ']', ',', ':', '"', '\\', '1', 'x', A, B, '"destinations":[', '},{', '}]'],
+      ...['{"address":', '"destinations":', '"name":"a"', '{"name":"b","destinations":[', ' '],
+    )
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+        const text = pieces.join('')
+        const cut = cutDestinations(text, parsed)
+        if (cut !== undefined && parsed(cut.rest) !== undefined) {
+          assert.notEqual(parsed(text), undefined, text)
+        }
+      }),
+      { numRuns: 20_000 },
+    )
+  })
+})
