@@ -1,5 +1,5 @@
 /**
- * Intent whose kernel table is large and whose document is small: virtual services of 50 VIPs and 50 (or 25) ports
+ * Intent whose kernel table is large and whose document is small: virtual services of 50 VIPs and 10 ports
  * on one pool of ten, and beside them one small virtual service on a pool of its own, whose weight is changed.
  */
 import { WIDTH, type Size } from './size.ts'
@@ -7,19 +7,19 @@ import { WIDTH, type Size } from './size.ts'
 export const SITE = 'b'
 export const SMALL_POOL = 'small'
 export const WIDE_POOL = 'wide'
-const PORTS = 50
+/** More than 16 would become one firewall-mark service. */
+const PORTS = 10
+const VIPS = 50
 
 export function standingIntent(director: string, size: Size): unknown {
   const carriedBy = { directors: [director] }
   const common = { scheduler: 'wrr', forwarding: 'dr', vipDelivery: 'external', carriedBy }
-  const blocks = Math.ceil(size / 2_500)
-  const vipsInBlock = size / blocks / PORTS
-  const wide = Array.from({ length: blocks }, (_, block) => [
+  const wide = range(size / (VIPS * PORTS)).map((block) => [
     `wide-${block}`,
     {
       ...common,
       pool: WIDE_POOL,
-      vips: range(vipsInBlock).map((n) => `10.3.${block}.${n + 1}`),
+      vips: range(VIPS).map((n) => `10.3.${block}.${n + 1}`),
       ports: range(PORTS).map((n) => 1_000 + n),
     },
   ])

@@ -1,6 +1,6 @@
 /**
  * A running agent with a full table, connected to the controller: in the guest, on a real kernel, or natively
- * on the fake one. Programmed and then idle for as long as asked before it is handed out, which is measured as well.
+ * on one that takes everything and keeps nothing. Programmed and then idle for as long as asked before it is handed out, which is measured as well.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -26,13 +26,11 @@ export type StandingAgent = {
   readonly host: string | undefined
   readonly read: (file: 'stat' | 'status') => Promise<string>
   readonly cpuMs: () => Promise<number>
-  /** Natively: no verify rounds from now on. */
-  readonly stopClock: () => void
   /** CPU of a second without any change, in ms. */
   readonly idleCpuMsPerSecond: number
 }
 
-type Started = Pick<StandingAgent, 'host' | 'read' | 'stopClock'> & {
+type Started = Pick<StandingAgent, 'host' | 'read'> & {
   readonly stop: () => Promise<void>
 }
 
@@ -60,7 +58,7 @@ async function stand<T>(
   fleet: FleetLab,
   name: string,
   idleMs: number,
-  { stop, host, read, stopClock }: Started,
+  { stop, host, read }: Started,
   work: (agent: StandingAgent) => Promise<T>,
 ): Promise<T> {
   try {
@@ -70,7 +68,7 @@ async function stand<T>(
     const before = await cpuMs()
     await sleep(idleMs)
     const idleCpuMsPerSecond = ((await cpuMs()) - before) / Math.max(1, idleMs / 1_000)
-    return await work({ name, host, read, cpuMs, stopClock, idleCpuMsPerSecond })
+    return await work({ name, host, read, cpuMs, idleCpuMsPerSecond })
   } finally {
     await stop()
   }
@@ -82,7 +80,6 @@ async function startInGuest(fleet: FleetLab, name: string, host: string): Promis
   const agent = await lab.spawn(host, agentCommand(fleet, name), { name: `agent-${name}`, env })
   return {
     host,
-    stopClock: () => {},
     read: (file) => lab.readFile(`/proc/${agent.pid}/${file}`),
     stop: async () => {
       await agent.stop()
@@ -101,7 +98,6 @@ async function startNative(fleet: FleetLab, name: string): Promise<Started> {
   )
   return {
     host: undefined,
-    stopClock: () => child.kill('SIGUSR2'),
     read: async (file) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8'),
     stop: async () => {
       const gone = new Promise((resolve) => child.once('exit', resolve))

@@ -13,9 +13,13 @@ export const AGENT_BUNDLE = `${root}dist/lvsfleet-agent.mjs`
 
 /**
  * What Node is told for the agent: a young generation of 2 MB, and no threads of V8's own. An agent has little to do at
- * a time, so helpers that wake up for each small collection cost more than they save.
+ * a time, so helpers that wake up for each small collection cost more than they save. And a way to ask for a collection.
  */
-export const AGENT_NODE_FLAGS = ['--max-semi-space-size=2', '--single-threaded'] as const
+export const AGENT_NODE_FLAGS = [
+  '--max-semi-space-size=2',
+  '--single-threaded',
+  '--expose-gc',
+] as const
 
 export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
   await build({

@@ -24,7 +24,28 @@ const BUCKETS_MAX = 512
 /** Version of this format; a reader refuses what it does not know. */
 export const STATE_FORMAT = 1
 
-const digestSchema = z.string().regex(/^[0-9a-f]{64}$/)
+const DIGEST = /^[0-9a-f]{64}$/
+const digestSchema = z.string().regex(DIGEST)
+
+/** A shard's name and the SHA-256 of its body. */
+export type ShardRef = { readonly name: string; readonly digest: string }
+
+/** By hand, because a manifest has hundreds of them and comes with every change. */
+function areShardRefs(value: unknown): value is ShardRef[] {
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (item: unknown) =>
+        typeof item === 'object' &&
+        item !== null &&
+        'name' in item &&
+        typeof item.name === 'string' &&
+        'digest' in item &&
+        typeof item.digest === 'string' &&
+        DIGEST.test(item.digest),
+    )
+  )
+}
 
 export const manifestSchema = z.object({
   format: z.literal(STATE_FORMAT),
@@ -36,7 +57,7 @@ export const manifestSchema = z.object({
   /** The last generation for which an operator allowed a large removal; 0 = never. */
   shrinkAllowedGeneration: z.int().min(0),
   counts: z.object({ services: z.int().min(0), destinations: z.int().min(0) }),
-  shards: z.array(z.object({ name: z.string(), digest: digestSchema })),
+  shards: z.custom<ShardRef[]>(areShardRefs, { error: 'is no list of shards' }),
   /** SHA-256 of the canonical JSON of `shards`: the digest of the whole state. */
   digest: digestSchema,
 })
@@ -48,7 +69,7 @@ export const shardSchema = z.discriminatedUnion('kind', [
 ])
 export type Shard = z.infer<typeof shardSchema>
 
-export type NamedShard = { readonly name: string; readonly digest: string; readonly body: string }
+export type NamedShard = ShardRef & { readonly body: string }
 
 /** Splits a state into its host part and buckets of about 32 services; deterministic. */
 export function shardState(state: HostState, sha256Hex: (text: string) => string): NamedShard[] {
@@ -87,14 +108,20 @@ export function joinShards(shards: Iterable<Shard>): HostState {
 }
 
 export function manifestDigest(
-  shards: readonly { readonly name: string; readonly digest: string }[],
+  shards: readonly ShardRef[],
   sha256Hex: (text: string) => string,
 ): string {
   // Canonical JSON, written straight: hundreds of shards are hashed for each change of one of them.
-  const entries = shards.map(
-    ({ name, digest }) => `{"digest":${JSON.stringify(digest)},"name":${JSON.stringify(name)}}`,
-  )
-  return sha256Hex(`[${entries.join(',')}]`)
+  let text = ''
+  for (const { name, digest } of shards) {
+    text += `${text === '' ? '' : ','}{"digest":${quoted(digest)},"name":${quoted(name)}}`
+  }
+  return sha256Hex(`[${text}]`)
+}
+
+/** As JSON; most names need no more than quotes. */
+function quoted(text: string): string {
+  return /^[\w/-]*$/.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
 /** The ETag of a published state: changes whenever the agent must look again. */

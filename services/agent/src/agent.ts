@@ -313,11 +313,11 @@ export class Agent {
       )
       return { is: 'rejected', rejection }
     }
-    const held = new Map([...this.world.inForce.shards.values()].map((s) => [s.digest, s.shard]))
     return verifyDocument(lines, {
       ...trust,
       current: options.force === true ? null : this.world.inForce.version,
-      findShard: async (digest) => held.get(digest) ?? store?.findShard(digest),
+      held: this.world.inForce.shards,
+      findShard: async (digest) => store?.findShard(digest),
     })
   }
 

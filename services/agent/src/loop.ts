@@ -10,6 +10,7 @@ import { backoffMs } from './control-plane/backoff.ts'
 import type { Kernel } from './kernel/kernel.ts'
 import type { Clock, Log, Random } from './ports.ts'
 import type { RoundResult } from './reconcile/world.ts'
+import { releaseMemory } from './release-memory.ts'
 import { HARMLESS_AFTER_MS } from './state/boot-counter.ts'
 import type { StatusFile } from './status-file.ts'
 
@@ -48,8 +49,10 @@ export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void
       ...deps,
       controlPlane: client,
       onOffer: (offer) => {
-        if (offer.is === 'applied') logRound(deps.log, STATE_APPLIED, offer.round, deps.agent)
         reports.nudge()
+        if (offer.is !== 'applied') return
+        logRound(deps.log, STATE_APPLIED, offer.round, deps.agent)
+        releaseMemory(offer.round)
       },
     })
     work.push(poller.run(signal), reportLoop(deps, reporter, reports, signal))

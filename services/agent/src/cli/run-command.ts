@@ -9,6 +9,7 @@ import { openDisk } from '../disk/node-disk.ts'
 import { takeLock } from '../disk/lock.ts'
 import { logRound, runLoop, STATE_APPLIED } from '../loop.ts'
 import { AgentError } from '../ports.ts'
+import { releaseMemory } from '../release-memory.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile } from '../status-file.ts'
 import { doctorRounds } from '../doctor/host-rounds.ts'
@@ -25,7 +26,8 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     let session = await openSession(outside, disk, kernel)
     agent = session.agent
     await session.agent.load()
-    logRound(outside.log, 'last good state programmed', await session.agent.start(), session.agent)
+    const started = await session.agent.start()
+    logRound(outside.log, 'last good state programmed', started, session.agent)
     if (config.api !== undefined) warnIfPlain(config.api, outside.log)
     if (session.identity === undefined) {
       await enrolNow(config, outside, disk)
@@ -36,6 +38,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     const doctor = config.selfChecks === 'on' ? outside.doctor : undefined
     const status = createStatusFile(disk, outside.clock)
     if (config.once) return await runOnce(outside, session, controlPlane)
+    releaseMemory(started)
     if (controlPlane === undefined)
       outside.log('warn', 'no --api: running on the last good state only')
     await runLoop(

@@ -78,7 +78,8 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
       slots.sort((a, b) => compareVersions(b.manifest, a.manifest))
       for (const { slot, jws, manifest } of slots) {
         if (!usable(manifest)) continue
-        const verdict = await verifyDocument([jws], { ...trust, current: null, findShard })
+        const held = new Map<string, HeldShard>()
+        const verdict = await verifyDocument([jws], { ...trust, current: null, held, findShard })
         if (verdict.is === 'good') {
           inForce = slot
           return { candidate: verdict.candidate, slot }
@@ -116,17 +117,22 @@ async function addShards(
   shards: Iterable<HeldShard>,
   fresh: ReadonlyMap<string, string>,
 ): Promise<void> {
-  let wrote = false
-  for (const { digest, shard } of shards) {
+  const missing = absentFrom(present, shards)
+  for (const { digest, shard } of missing) {
     if (present.has(digest)) continue
     const body = fresh.get(digest) ?? (await findBody(disk, digest)) ?? bodyOf(shard, digest)
     const path = `${FOLDERS[slot]}/${digest}`
     await disk.write(`${path}.tmp`, body, PRIVATE_MODE)
     await disk.rename(`${path}.tmp`, path)
     present.add(digest)
-    wrote = true
   }
-  if (wrote) await disk.syncDirectory(FOLDERS[slot])
+  if (missing.length > 0) await disk.syncDirectory(FOLDERS[slot])
+}
+
+function absentFrom(present: ReadonlySet<string>, shards: Iterable<HeldShard>): HeldShard[] {
+  const absent: HeldShard[] = []
+  for (const shard of shards) if (!present.has(shard.digest)) absent.push(shard)
+  return absent
 }
 
 /** The text of a shard from either copy on disk; undefined when both are absent or rotten. */
@@ -145,13 +151,17 @@ function bodyOf(shard: Shard, digest: string): string {
   throw new Error(`shard ${digest} is lost on disk: the whole state must be fetched again`)
 }
 
-/** Removes what the slot names no more, and what crashes left behind. */
+/** Share of files that a slot's folder may hold beyond what the slot names, before somebody looks which. */
+const LEFTOVERS = 1 / 8
+
+/** Removes what the slot names no more, and what crashes left behind; of a large state not at each change. */
 async function sweepShards(
   disk: Disk,
   slot: Slot,
   present: Set<string>,
   candidate: Candidate,
 ): Promise<void> {
+  if (present.size <= candidate.shards.size * (1 + LEFTOVERS)) return
   const named = new Set([...candidate.shards.values()].map((shard) => shard.digest))
   for (const digest of present) {
     if (named.has(digest)) continue

@@ -31,7 +31,9 @@ export type Trust = { readonly controllerKeys: readonly KeyObject[]; readonly ho
 export type VerifyContext = Trust & {
   /** What is in force; null = nothing yet, or an operator forces an older one. */
   readonly current: Version | null
-  /** A shard that we hold already, parsed; undefined when we do not. */
+  /** Shards in force, by name: most of a new state is in them. */
+  readonly held: ReadonlyMap<string, HeldShard>
+  /** A shard that is on disk; undefined when it is not. */
   findShard(digest: string): Promise<Shard | undefined>
 }
 
@@ -87,6 +89,11 @@ async function assemble(
   const shards = new Map<string, HeldShard>()
   let missing = 0
   for (const { name, digest } of manifest.shards) {
+    const held = context.held.get(name)
+    if (held?.digest === digest) {
+      shards.set(name, held)
+      continue
+    }
     const shard = arrived.get(digest) ?? (await context.findShard(digest))
     if (shard === undefined) missing++
     else shards.set(name, { digest, shard })
