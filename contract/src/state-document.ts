@@ -19,7 +19,7 @@ import {
   type ServiceState,
 } from './host-state.ts'
 
-const BUCKETS_MAX = 512
+const BUCKETS_MAX = 256
 
 /** Version of this format; a reader refuses what it does not know. */
 export const STATE_FORMAT = 1
@@ -142,8 +142,8 @@ export function formatStateDocument(jws: string, bodies: Iterable<string>): stri
 }
 
 /**
- * Smallest power of two that keeps buckets at about 32 services; at most 512. With 10,000 services of ten
- * destinations a change then moves 30 KB of shard and 50 KB of manifest, which cost the reader about the same.
+ * Smallest power of two that keeps buckets at about 32 services; at most 256. With 10,000 services of ten
+ * destinations a change then moves 60 KB of shard and 25 KB of manifest, which cost the reader about the same.
  */
 function bucketCountFor(serviceCount: number): number {
   let count = 1

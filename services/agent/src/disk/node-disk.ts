@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  existsSync,
   fsync,
   openSync,
   readdirSync,
@@ -42,7 +43,11 @@ export function openReadOnlyDisk(root: string): Disk {
 function nodeDisk(root: string): Disk {
   const at = (path: string): string => join(root, path)
   return {
-    read: async (path) => unlessAbsent(() => readFileSync(at(path), 'utf8'), undefined),
+    // Asked first, because most reads are of what is not there, and an exception costs more than a question.
+    read: async (path) =>
+      existsSync(at(path))
+        ? unlessAbsent(() => readFileSync(at(path), 'utf8'), undefined)
+        : undefined,
     write: async (path, text, mode) =>
       synced(openSync(at(path), 'w', mode), (file) => writeFileSync(file, text, 'utf8')),
     writeLoosely: async (path, text, mode) =>

@@ -21,7 +21,7 @@ export type HeldShard = { readonly digest: string; readonly shard: Shard }
 export type FreshShard = { readonly digest: string; readonly body: string }
 export type Source = StatusReport['source']
 
-/** More than the contract's bucket limit of 512 + host part: leaves room for other formats of the same size. */
+/** More than the contract's bucket limit of 256 + host part: leaves room for other formats of the same size. */
 export const MANIFEST_SHARDS_MAX = 4_096
 
 /** A complete state that passed verification; `manifest` and `jws` are null for a plain JSON file. */
