@@ -19,12 +19,11 @@ export async function tlsServer(
 }
 
 /** A port on which nobody listens. */
-export async function closedPort(t: TestContext): Promise<number> {
+export async function closedPort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const port = portOf(server.address())
   await new Promise((resolve) => server.close(resolve))
-  t.diagnostic(`closed port ${port}`)
   return port
 }
 

@@ -67,7 +67,7 @@ describe('tcp', () => {
   it('is good when somebody listens, refused when nobody does', async (t) => {
     const port = await tcpServer(t, () => {})
     assert.equal(inWords(await probeTcp(to(port))), 'good connected')
-    assert.equal(inWords(await probeTcp(to(await closedPort(t)))), 'refused: connection refused')
+    assert.equal(inWords(await probeTcp(to(await closedPort()))), 'refused: connection refused')
   })
 
   it('closes its connection', async (t) => {
