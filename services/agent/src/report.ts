@@ -58,11 +58,16 @@ export function takeSnapshot(
   }
 }
 
-/** Equal for two snapshots that say the same; seconds of a running drain and of good answers say nothing new. */
+/** Equal for two snapshots that say the same; the seconds of a running drain and the last words of a probe say nothing new. */
 export function fingerprintOf(snapshot: Snapshot): string {
   const drains = snapshot.drains.map(({ service, destination }) => `${service} ${destination}`)
-  const checks = snapshot.health?.checks.map(({ latencyMs: _, ...health }) => health)
-  return JSON.stringify({ ...snapshot, drains, health: { ...snapshot.health, checks } })
+  const health =
+    snapshot.health === null ? null : { ...snapshot.health, checks: verdictsOf(snapshot) }
+  return JSON.stringify({ ...snapshot, drains, health })
+}
+
+function verdictsOf({ health }: Snapshot): string[] {
+  return (health?.checks ?? []).map((one) => `${one.key} ${one.state} ${one.class} ${one.since}`)
 }
 
 function listDrains(world: World): { list: Drain[]; count: number } {

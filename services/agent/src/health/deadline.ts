@@ -6,13 +6,14 @@
 /** Timers of an idle loop are late by less. */
 const BUSY_MS = 20
 
-/** Calls `expire` once after `ms`, unless the returned function is called before. */
+/** Never keeps a process alive that wants to end. Calls `expire` once after `ms`, unless the returned function is called before. */
 export function startDeadline(ms: number, expire: () => void): () => void {
   const dueMs = performance.now() + ms
   let timer = setTimeout(() => {
     const lateMs = performance.now() - dueMs
     if (lateMs < BUSY_MS) expire()
-    else timer = setTimeout(expire, Math.min(lateMs, ms))
+    else timer = setTimeout(expire, Math.min(lateMs, ms)).unref()
   }, ms)
+  timer.unref()
   return () => clearTimeout(timer)
 }

@@ -8,6 +8,8 @@ export const plainDialer: Dialer = {
     new Promise((resolve, reject) => {
       const { connect } = process.getBuiltinModule('node:net')
       const socket = connect({ host: address, port })
+      // An agent that stops does not wait for it.
+      socket.unref()
       const cancel = startDeadline(timeoutMs, () => {
         socket.destroy(Object.assign(new Error('no connection'), { code: 'ETIMEDOUT' }))
       })
@@ -41,13 +43,15 @@ type DatagramSocket = ReturnType<typeof createDatagramSocket>
 
 function createDatagramSocket(address: Ip) {
   const { createSocket } = process.getBuiltinModule('node:dgram')
-  return createSocket(familyOf(address) === 'ipv4' ? 'udp4' : 'udp6')
+  return createSocket(familyOf(address) === 'ipv4' ? 'udp4' : 'udp6').unref()
 }
 
 function datagramsOf(socket: DatagramSocket): Datagrams {
   return {
-    // Errors of sending come as events too.
-    send: (bytes) => socket.send(bytes),
+    send: (bytes) =>
+      socket.send(bytes, (error) => {
+        if (error !== null) socket.emit('error', error)
+      }),
     onMessage: (listener) => socket.on('message', (bytes) => listener(bytes)),
     onError: (listener) => socket.on('error', listener),
     close: () => socket.close(),

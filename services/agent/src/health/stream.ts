@@ -53,7 +53,7 @@ export function withStream(
     })
     /** False when it comes too late. */
     const hold = (socket: Socket): boolean => {
-      opened.push(socket)
+      opened.push(socket.unref())
       // Also after the end: an error that nobody listens to would end the agent.
       socket.on('error', (error) => finish(resultOfError(error, heard())))
       if (isOver) socket.destroy()

@@ -1,6 +1,6 @@
 /** Probes by datagrams, against real servers on the loopback that behave badly. */
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { after, describe, it } from 'node:test'
 import { ip } from '@lvs-fleet/contract'
 import fc from 'fast-check'
 import { closedPort, tcpServer, udpServer } from '../../../../../test/fakes/bad-servers.ts'
@@ -27,6 +27,10 @@ function inWords(result: ProbeResult): string {
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
+
+// Probes keep no process alive.
+const alive = setInterval(() => {}, 1_000)
+after(() => clearInterval(alive))
 
 describe('udp', () => {
   const ask = (fields: Partial<ProbeOf<'udp'>> = {}): ProbeOf<'udp'> => ({

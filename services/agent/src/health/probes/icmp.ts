@@ -38,6 +38,7 @@ export async function probeIcmp(target: ProbeTarget, openPing: OpenPing): Promis
     const cancel = startDeadline(target.timeoutMs, () =>
       finish(bad('silent', `no echo within ${target.timeoutMs} ms`)),
     )
+    socket.unref()
     socket.on('error', (error) => finish(resultOfError(error, false)))
     socket.on('message', (bytes) => {
       if (bytes[0] !== REPLY[family] || !bytes.subarray(8).equals(token)) return
@@ -45,7 +46,9 @@ export async function probeIcmp(target: ProbeTarget, openPing: OpenPing): Promis
     })
     socket.bind({ fd, exclusive: true }, () => {
       const head = Buffer.from([REQUEST[family], 0, 0, 0, 0, 0, 0, 1])
-      socket.send(Buffer.concat([head, token]), ANY_PORT, target.address)
+      socket.send(Buffer.concat([head, token]), ANY_PORT, target.address, (error) => {
+        if (error !== null) finish(resultOfError(error, false))
+      })
     })
   })
 }

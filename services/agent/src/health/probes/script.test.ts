@@ -20,6 +20,10 @@ const folder = mkdtempSync(join(tmpdir(), 'lvsfleet-scripts-'))
 chmodSync(folder, 0o755)
 after(() => rmSync(folder, { recursive: true }))
 
+// Probes keep no process alive.
+const alive = setInterval(() => {}, 1_000)
+after(() => clearInterval(alive))
+
 const ownerUid = process.getuid?.() ?? 0
 const rules = { folder, ownerUid }
 

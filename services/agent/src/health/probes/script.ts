@@ -64,13 +64,15 @@ function run(probe: ProbeOf<'script'>, target: ProbeTarget): Promise<ProbeResult
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    child.unref()
+    if (child.pid !== undefined) noteGroup(child.pid)
     let output = ''
     let isOver = false
     const finish = (result: ProbeResult): void => {
       if (isOver) return
       isOver = true
       cancel()
-      killGroup(child.pid)
+      if (child.pid !== undefined) endGroup(child.pid)
       child.stdout.destroy()
       child.stderr.destroy()
       resolve(result)
@@ -96,12 +98,26 @@ function run(probe: ProbeOf<'script'>, target: ProbeTarget): Promise<ProbeResult
   })
 }
 
+/** Process groups of running scripts. */
+const groups = new Set<number>()
+
+/** An agent that ends takes its scripts with it. */
+function noteGroup(pid: number): void {
+  if (groups.size === 0) process.once('exit', endAll)
+  groups.add(pid)
+}
+
 /** Also after a good end: a check that leaves programs behind would fill the host. */
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return
+function endGroup(pid: number): void {
+  groups.delete(pid)
+  if (groups.size === 0) process.off('exit', endAll)
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
     // ESRCH: nothing is left of it.
   }
+}
+
+function endAll(): void {
+  for (const pid of [...groups]) endGroup(pid)
 }
