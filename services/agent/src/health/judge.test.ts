@@ -15,7 +15,7 @@ const DAMPED: Rules = {
 function run(results: string, rules: Rules): string {
   let judged = beginJudging(0)
   let states = ''
-  for (const [i, result] of [...results].entries()) {
+  for (const [i, result] of results.split('').entries()) {
     judged = judge(judged, result === '+', (i + 1) * 1_000, rules)
     states += judged.state[0]
   }

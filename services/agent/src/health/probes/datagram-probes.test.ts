@@ -42,7 +42,7 @@ describe('udp', () => {
   })
 
   it('sends what it should, and takes any reply or the one that is expected', async (t) => {
-    const port = await udpServer(t, (bytes, send) => send(Buffer.from(`got ${bytes}`)))
+    const port = await udpServer(t, (bytes, send) => send(Buffer.from(`got ${bytes.toString()}`)))
     assert.equal(inWords(await probeUdp(ask(), to(port))), 'good 8 bytes')
     const right = ask({ expect: base64('got ping') })
     assert.equal(inWords(await probeUdp(right, to(port))), 'good 8 bytes')

@@ -119,5 +119,5 @@ function endGroup(pid: number): void {
 }
 
 function endAll(): void {
-  for (const pid of [...groups]) endGroup(pid)
+  for (const pid of groups) endGroup(pid)
 }
