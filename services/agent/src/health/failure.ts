@@ -32,6 +32,10 @@ export function resultOfError(error: unknown, heard: boolean): ProbeResult {
   if (error instanceof UnusableFile) return cannotRun(error.message)
   const code = codeOf(error)
   if (OWN_FAULTS.has(code)) return cannotRun(code)
+  // What the network or a server did has a code; what has none, or is about our own arguments, is a mistake of ours.
+  if (code === '' || error instanceof TypeError || error instanceof RangeError) {
+    return cannotRun(error instanceof Error ? error.message : String(error))
+  }
   const [failure, text] = FAILURES[code] ?? (['wrong', textOf(error, code)] as const)
   return bad(heard ? 'wrong' : failure, heard ? `${text} within the answer` : text)
 }
@@ -60,7 +64,6 @@ function codeOf(error: unknown): string {
 
 /** TLS says in its code what is wrong with a certificate; OpenSSL's own errors only in their text. */
 function textOf(error: unknown, code: string): string {
-  if (!(error instanceof Error)) return String(error)
-  const text = error.message.split('\n')[0] ?? ''
-  return code === '' || text.includes(code) ? text : `${code}: ${text}`
+  const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : ''
+  return text.includes(code) ? text : `${code}: ${text}`
 }

@@ -3,8 +3,8 @@
  * any pieces; bounded, whatever the server sends. RFC 9112.
  */
 
-export const HEAD_BYTES_MAX = 16 * 1024
-export const BODY_BYTES_MAX = 64 * 1024
+const HEAD_BYTES_MAX = 16 * 1024
+const BODY_BYTES_MAX = 64 * 1024
 
 export type HttpAnswer = {
   readonly status: number

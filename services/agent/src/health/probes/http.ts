@@ -27,7 +27,7 @@ export function probeHttp(probe: HttpProbe, target: ProbeTarget): Promise<ProbeR
 }
 
 /** The answer is whole, or as long as we look. */
-export function judgeAnswer(probe: HttpProbe, { status, reason, body }: HttpAnswer): Outcome {
+function judgeAnswer(probe: HttpProbe, { status, reason, body }: HttpAnswer): Outcome {
   const line = `${status} ${reason}`.trim()
   if (!probe.statuses.some(({ from, to }) => status >= from && status <= to)) {
     return bad('wrong', `status ${line}`)
