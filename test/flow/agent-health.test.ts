@@ -1,10 +1,13 @@
 /** Health checks of a running agent: from the published state to sockets, and back in the report. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ip, type CheckState } from '@lvs-fleet/contract'
+import { statusCommand } from '../../services/agent/src/cli/status-command.ts'
 import { closedPort, tcpServer } from '../fakes/bad-servers.ts'
 import { destination, hostState, service } from '../fakes/states.ts'
-import { createBench, until } from './agent-bench.ts'
+import { configOf, createBench, until } from './agent-bench.ts'
 
 function check(key: string, port: number): CheckState {
   return {
@@ -58,8 +61,16 @@ test('the checks of the state in force run, their changes are reported and logge
   bench.api.publish(await bench.controller.publish(stateOf(check('b', closed)), { generation: 2 }))
   await until(() => newest()?.checks.length === 1, 'only one check')
   assert.equal(newest()?.checks[0]?.since, first?.since)
+  const file = join(bench.directory, 'status.json')
+  await until(() => /"up": 0,\s+"down": 1/.test(readFileSync(file, 'utf8')), 'status on disk')
   bench.stop.abort()
   assert.equal(await done, 0)
+  await statusCommand(configOf(bench.directory, bench.api, ['status']), bench.outside)
+  assert.match(bench.printed.join(''), /^health +0 up, 1 down, 0 held, 0 unknown$/m)
+  assert.match(
+    bench.printed.join(''),
+    /^ {2}down {4}rs-b tcp 127\.0\.0\.1 port \d+ server-down since .*: connection refused$/m,
+  )
 })
 
 test('an agent that stops does not wait for its probes', async (t) => {
