@@ -6,8 +6,8 @@ const ANSWER_TIMEOUT_MS = 120_000
 export class Child implements Disposable {
   readonly process: ChildProcess
 
-  constructor(program: URL, ...args: readonly string[]) {
-    this.process = fork(program, args)
+  constructor(program: URL, execArgv: readonly string[] = process.execArgv) {
+    this.process = fork(program, [], { execArgv: [...execArgv] })
   }
 
   /** Sends `request`, when there is one, and gives the next message. */

@@ -103,6 +103,18 @@ const RULES: { name: string; within: RegExp; forbidden: RegExp; except?: RegExp 
     forbidden: /^(node:|jose|netlink|koffi)/,
   },
   {
+    name: 'what health checks decide they decide without I/O',
+    within: new RegExp(`^${AGENT}/health/(judge|schedule|classify|verdict|due-queue)\\.ts$`),
+    forbidden: new RegExp(`^(node:|${AGENT}/(?!health/(judge|schedule|classify|probe)\\.ts$))`),
+  },
+  {
+    name: 'health checks know nothing of the tables that they inform',
+    within: new RegExp(`^${AGENT}/health/`),
+    forbidden: new RegExp(
+      `^${AGENT}/(agent|loop|apply|control-plane|ledger|plan|reconcile|state)\\b`,
+    ),
+  },
+  {
     name: 'the kernel folder knows the contract and nothing else of the agent',
     within: new RegExp(`^${AGENT}/kernel/`),
     forbidden: new RegExp(`^${AGENT}/(?!kernel/)`),

@@ -10,6 +10,7 @@
  */
 import * as z from 'zod'
 import { capabilitiesSchema } from './capabilities.ts'
+import { healthReportSchema } from './check.ts'
 import { doctorSummarySchema } from './doctor.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
@@ -143,5 +144,7 @@ export const statusReportSchema = z.object({
   capabilities: capabilitiesSchema.nullable().default(null),
   /** What the cheap checks of the doctor found last; null until they ran. */
   doctor: doctorSummarySchema.nullable().default(null),
+  /** What the health checks of a director say; null where there are none. */
+  health: healthReportSchema.nullable().default(null),
 })
 export type StatusReport = z.infer<typeof statusReportSchema>

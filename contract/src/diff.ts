@@ -5,6 +5,7 @@
  * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
  */
 import { canonicalJson } from './canonical.ts'
+import { describeCheck, type CheckState } from './check.ts'
 import {
   addressKey,
   destinationKey,
@@ -64,6 +65,18 @@ export function diffHostStates(desired: HostState, current: HostState): Op[] {
   for (const service of services.removed) removals.push(...removeService(service))
   const marks = diffMarks(desired, current)
   return [...network.adds, ...adds, ...marks, ...removals, ...network.removals]
+}
+
+/** Lines of a dry run: `+` begins, `-` ends. A check whose settings change is another one. */
+export function diffChecks(
+  desired: readonly CheckState[],
+  current: readonly CheckState[],
+): string[] {
+  const keyOf = (check: CheckState): string => check.key
+  const { created, removed } = diffByKey(desired, current, keyOf, keyOf)
+  const lines = (sign: string, checks: readonly CheckState[]) =>
+    checks.map((check) => `${sign} check ${describeCheck(check)}`).toSorted()
+  return [...lines('+', created), ...lines('-', removed)]
 }
 
 /** Ops that make a virtual service that is not there at all. */

@@ -4,6 +4,7 @@
  * names it in the kernel and what may be edited in place under that key.
  */
 import * as z from 'zod'
+import { checkStateSchema } from './check.ts'
 import { compareIps, familyOf, FAMILIES, type Family, type Ip } from './address.ts'
 import {
   firewallMarkSchema,
@@ -32,6 +33,8 @@ export const destinationStateSchema = z.object({
   /** Connections; 0 = no limit. */
   upperThreshold: z.int().min(0),
   lowerThreshold: z.int().min(0),
+  /** Keys of the checks that tell its health; absent = nobody checks it. */
+  checks: z.array(z.string().max(32)).optional(),
 })
 export type DestinationState = z.infer<typeof destinationStateSchema>
 
@@ -200,6 +203,8 @@ export const hostPartSchema = z.object({
   timeouts: z.array(timeoutStateSchema),
   syncDaemons: z.array(syncDaemonStateSchema),
   sourceNats: z.array(sourceNatStateSchema).default([]),
+  /** Sorted by key; destinations refer to them. */
+  checks: z.array(checkStateSchema).default([]),
 })
 export type HostPart = z.infer<typeof hostPartSchema>
 
@@ -217,6 +222,7 @@ export const EMPTY_HOST_PART: HostPart = {
   timeouts: [],
   syncDaemons: [],
   sourceNats: [],
+  checks: [],
 }
 export const EMPTY_HOST_STATE: HostState = { ...EMPTY_HOST_PART, services: [] }
 

@@ -9,7 +9,10 @@ import { startTestApi } from './harness.ts'
 import { root, runCli } from './run-cli.ts'
 
 const BLOCK = /```console\n\$ npx lvsfleet (.*)\n([\s\S]*?)```/g
-const PAGES: readonly { page: string; blocks: number }[] = [{ page: 'docs/explain.md', blocks: 8 }]
+const PAGES: readonly { page: string; blocks: number }[] = [
+  { page: 'docs/explain.md', blocks: 8 },
+  { page: 'docs/health-checks.md', blocks: 3 },
+]
 
 describe('documents show what is printed', () => {
   for (const { page, blocks } of PAGES) {

@@ -59,6 +59,18 @@ export const findingListSchema = z.object({
   items: z.array(hostFindingSchema),
   nextCursor: z.string().nullish(),
 })
+const serverHealthSchema = z.object({
+  realServer: z.string(),
+  address: z.string(),
+  port: z.int(),
+  asks: z.string(),
+  verdict: z.string(),
+  message: z.string(),
+})
+export const healthListSchema = z.object({
+  items: z.array(serverHealthSchema),
+  nextCursor: z.string().nullish(),
+})
 export const itemListSchema = z.object({
   items: z.array(z.looseObject({ name: z.string() })),
   nextCursor: z.string().nullish(),

@@ -6,6 +6,7 @@ import { CliError } from './cli-error.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
 import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
+import { addHealthCommand } from './commands/health.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
 
@@ -28,6 +29,7 @@ Examples:
   lvsfleet explain web-a
   lvsfleet explain --director dir-a --vip 10.1.0.100 --port 80 --client 198.51.100.7
   lvsfleet doctor
+  lvsfleet health
   lvsfleet drain sites b`,
   )
   .exitOverride()
@@ -36,6 +38,7 @@ addObjectCommands(program)
 addHostCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)
+addHealthCommand(program)
 
 try {
   await program.parseAsync()

@@ -2,7 +2,7 @@
  * The agent without its timers: what to do when it starts, when a state arrives, and when it is time to look.
  * One kernel-touching thing at a time; loop.ts decides when, control-plane/ brings states, tests drive it by hand.
  */
-import type { FailedOp, Op, Rejection } from '@lvs-fleet/contract'
+import type { FailedOp, HostPart, Op, Rejection } from '@lvs-fleet/contract'
 import { holdReason } from './hold.ts'
 import { KernelError, type Kernel } from './kernel/kernel.ts'
 import { ledgerIsEmpty, type Ledger } from './ledger/ledger.ts'
@@ -54,6 +54,8 @@ export type AgentDeps = {
   readonly store: StateStore | undefined
   /** Repairs counted in earlier lives. */
   readonly driftCount: number
+  /** Hears of each state that comes into force. */
+  readonly onState?: (host: HostPart) => void
 }
 
 export type Offer =
@@ -333,6 +335,7 @@ export class Agent {
 
   private enforce(candidate: Candidate, change: StateChange, source: Source): void {
     bringIntoForce(this.world.inForce, candidate, change, source)
+    this.deps.onState?.(change.host)
   }
 
   /** Does what is pending; what the kernel does not let us see or do stays pending. */

@@ -1,5 +1,6 @@
 /** Command line and environment, parsed once. The only reader of process.env in the agent. */
 import { readFile } from 'node:fs/promises'
+import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseIp, ROLES, type Ip, type Role } from '@lvs-fleet/contract'
 import { AgentError } from './ports.ts'
@@ -47,6 +48,7 @@ const OPTIONS = {
   only: { type: 'string', multiple: true },
   list: { type: 'boolean' },
   'self-checks': { type: 'string' },
+  'allow-scripts': { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -76,6 +78,8 @@ export type Config = {
   readonly list: boolean
   /** A running agent tries out what the kernel can and looks after itself now and then. */
   readonly selfChecks: 'on' | 'off'
+  /** Folder whose programs health checks may run; undefined = none. */
+  readonly allowScripts: string | undefined
   readonly output: 'table' | 'json'
   readonly log: 'json' | 'plain'
   readonly help: boolean
@@ -119,6 +123,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
       ['on', 'off'] as const,
       '--self-checks',
     ),
+    allowScripts: parseFolder(values['allow-scripts'] ?? env['LVSFLEET_ALLOW_SCRIPTS']),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
       values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',
@@ -142,6 +147,12 @@ function parseApi(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol === 'https:' || url?.protocol === 'http:') return url
   throw new AgentError(`--api: ${JSON.stringify(text)} is no http or https URL`, EXIT.usage)
+}
+
+function parseFolder(text: string | undefined): string | undefined {
+  if (text === undefined || text === '') return undefined
+  if (isAbsolute(text)) return resolve(text)
+  throw new AgentError(`--allow-scripts: ${JSON.stringify(text)} is no absolute path`, EXIT.usage)
 }
 
 function parseAddresses(texts: readonly string[]): Ip[] {

@@ -8,6 +8,7 @@ import { createPoller } from './control-plane/poll-loop.ts'
 import type { Reporter } from './control-plane/reporter.ts'
 import { backoffMs } from './control-plane/backoff.ts'
 import type { Kernel } from './kernel/kernel.ts'
+import { createNudge, type Nudge } from './nudge.ts'
 import type { Clock, Log, Random } from './ports.ts'
 import type { RoundResult } from './reconcile/world.ts'
 import { releaseMemory } from './release-memory.ts'
@@ -25,6 +26,8 @@ const DRAIN_MS = 1_000
 /** Between two looks at the network after it told us of changes. */
 const NETWORK_SPACING_MS = 250
 
+export type Background = (onNews: () => void, signal: AbortSignal) => Promise<void>
+
 export type LoopDeps = {
   readonly agent: Agent
   readonly kernel: Pick<Kernel, 'onNetworkChange'>
@@ -33,7 +36,7 @@ export type LoopDeps = {
   readonly log: Log
   readonly status: StatusFile
   /** Work beside the rounds, which says when a report is due. */
-  readonly background?: (onNews: () => void, signal: AbortSignal) => Promise<void>
+  readonly background?: readonly Background[]
   /** Absent when the host is not enrolled: it runs on what it has. */
   readonly controlPlane?: { readonly client: ControlPlane; readonly reporter: Reporter }
 }
@@ -42,7 +45,7 @@ export type LoopDeps = {
 export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void> {
   const reports = createNudge()
   const work = [rounds(deps, reports.nudge, signal)]
-  if (deps.background !== undefined) work.push(deps.background(reports.nudge, signal))
+  for (const run of deps.background ?? []) work.push(run(reports.nudge, signal))
   if (deps.controlPlane !== undefined) {
     const { client, reporter } = deps.controlPlane
     const poller = createPoller({
@@ -156,40 +159,4 @@ export function logRound(
 function logVerify(log: Log, round: RoundResult, agent: Agent): void {
   // What is not drift was left over: a failed op tried again, an address whose linger is over.
   logRound(log, round.drift > 0 ? 'drift repaired' : 'unfinished work taken up', round, agent)
-}
-
-type Nudge = {
-  readonly nudge: () => void
-  /** True once after one or more nudges. */
-  take(): boolean
-  /** Until the next nudge, `ms`, or the abort. */
-  wait(ms: number, clock: Clock, signal: AbortSignal): Promise<void>
-}
-
-function createNudge(): Nudge {
-  let nudged = false
-  let wake: (() => void) | undefined
-  return {
-    nudge: () => {
-      nudged = true
-      wake?.()
-    },
-    take: () => {
-      const was = nudged
-      nudged = false
-      return was
-    },
-    async wait(ms, clock, signal) {
-      if (nudged) return
-      // Not AbortSignal.any: one of those per second, all hanging on one signal, is what leaks are made of.
-      const stop = new AbortController()
-      const end = (): void => stop.abort()
-      if (signal.aborted) end()
-      signal.addEventListener('abort', end, { once: true })
-      wake = end
-      await clock.sleep(ms, stop.signal)
-      signal.removeEventListener('abort', end)
-      wake = undefined
-    },
-  }
 }

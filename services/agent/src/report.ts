@@ -5,6 +5,7 @@ import {
   type Capabilities,
   type DoctorSummary,
   type Drain,
+  type HealthReport,
   type Rejection,
   type StatusReport,
 } from '@lvs-fleet/contract'
@@ -18,6 +19,8 @@ export type HostFacts = {
   /** Filled in when they were found; see doctor/host-rounds.ts. */
   capabilities?: Capabilities
   doctor?: DoctorSummary
+  /** Asked whenever a snapshot is taken; absent where nothing checks. */
+  health?: () => HealthReport | null
 }
 
 /** A report without its number, which is given when it is sent. */
@@ -51,13 +54,20 @@ export function takeSnapshot(
     drainCount: drains.count,
     capabilities: facts.capabilities ?? null,
     doctor: facts.doctor ?? null,
+    health: facts.health?.() ?? null,
   }
 }
 
-/** Equal for two snapshots that say the same; the seconds of a running drain say nothing new. */
+/** Equal for two snapshots that say the same; the seconds of a running drain and the last words of a probe say nothing new. */
 export function fingerprintOf(snapshot: Snapshot): string {
   const drains = snapshot.drains.map(({ service, destination }) => `${service} ${destination}`)
-  return JSON.stringify({ ...snapshot, drains })
+  const health =
+    snapshot.health === null ? null : { ...snapshot.health, checks: verdictsOf(snapshot) }
+  return JSON.stringify({ ...snapshot, drains, health })
+}
+
+function verdictsOf({ health }: Snapshot): string[] {
+  return (health?.checks ?? []).map((one) => `${one.key} ${one.state} ${one.class} ${one.since}`)
 }
 
 function listDrains(world: World): { list: Drain[]; count: number } {

@@ -27,7 +27,7 @@ function summaryOf(mutation: Mutation, dryRun: boolean): string {
   const count = (change: string) => mutation.changes.filter((one) => one.change === change).length
   const objects = `${count('created')} to create, ${count('updated')} to update, ${count('deleted')} to delete`
   const ops = mutation.hosts.reduce((sum, { ops: list }) => sum + list.length, 0)
-  const kernels = `${ops} kernel operations on ${mutation.hosts.length} hosts`
+  const kernels = `${ops} operations on ${mutation.hosts.length} hosts`
   return dryRun
     ? `plan: ${objects}; ${kernels}; nothing was changed`
     : `revision ${mutation.revision}: ${objects.replaceAll(' to create', ' created').replaceAll(' to update', ' updated').replaceAll(' to delete', ' deleted')}; ${kernels}`

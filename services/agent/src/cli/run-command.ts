@@ -7,7 +7,8 @@ import { createReporter, type Reporter } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
 import { openDisk } from '../disk/node-disk.ts'
 import { takeLock } from '../disk/lock.ts'
-import { logRound, runLoop, STATE_APPLIED } from '../loop.ts'
+import { createHostHealth } from '../health/host-health.ts'
+import { logRound, runLoop, STATE_APPLIED, type Background } from '../loop.ts'
 import { AgentError } from '../ports.ts'
 import { releaseMemory } from '../release-memory.ts'
 import { FOLDERS } from '../state/store.ts'
@@ -21,9 +22,11 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
   const disk = await openDisk(config.stateDir, Object.values(FOLDERS))
   const unlock = await takeLock(config.stateDir)
   const kernel = await outside.openKernel()
+  const health = createHostHealth({ ...outside, scriptFolder: config.allowScripts })
+  const open = () => openSession(outside, disk, kernel, health.onState)
   let agent: Agent | undefined
   try {
-    let session = await openSession(outside, disk, kernel)
+    let session = await open()
     agent = session.agent
     await session.agent.load()
     const started = await session.agent.start()
@@ -31,7 +34,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     if (config.api !== undefined) warnIfPlain(config.api, outside.log)
     if (session.identity === undefined) {
       await enrolNow(config, outside, disk)
-      session = await openSession(outside, disk, kernel)
+      session = await open()
       await session.agent.load()
     }
     const controlPlane = connect(config, outside, session)
@@ -41,21 +44,21 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     releaseMemory(started)
     if (controlPlane === undefined)
       outside.log('warn', 'no --api: running on the last good state only')
+    const { facts } = session
+    const background: Background[] = [(onNews, signal) => health.run({ facts, onNews }, signal)]
+    if (doctor !== undefined) {
+      const { stateDir } = config
+      background.push((onNews, signal) =>
+        doctorRounds({ ...outside, ...session, kernel, doctor, onNews, stateDir }, signal),
+      )
+    }
     await runLoop(
       {
         ...outside,
         agent: session.agent,
         kernel,
         status,
-        ...(doctor === undefined
-          ? {}
-          : {
-              background: (onNews: () => void, signal: AbortSignal) =>
-                doctorRounds(
-                  { ...outside, ...session, kernel, doctor, onNews, stateDir: config.stateDir },
-                  signal,
-                ),
-            }),
+        background,
         ...(controlPlane === undefined ? {} : { controlPlane }),
       },
       outside.signal,

@@ -1,5 +1,5 @@
 /** What the commands share: the state directory, the identity, and an agent on top of a kernel. */
-import type { EnrolAnswer } from '@lvs-fleet/contract'
+import type { EnrolAnswer, HostPart } from '@lvs-fleet/contract'
 import { Agent } from '../agent.ts'
 import { enrol } from '../control-plane/enrol.ts'
 import { createHttpClient } from '../control-plane/http.ts'
@@ -36,7 +36,12 @@ export type Session = {
   readonly facts: HostFacts
 }
 
-export async function openSession(outside: Outside, disk: Disk, kernel: Kernel): Promise<Session> {
+export async function openSession(
+  outside: Outside,
+  disk: Disk,
+  kernel: Kernel,
+  onState?: (host: HostPart) => void,
+): Promise<Session> {
   const identity = await loadIdentity(disk)
   const trust = identity === undefined ? undefined : trustOf(identity)
   const counters = await loadCounters(disk)
@@ -50,6 +55,7 @@ export async function openSession(outside: Outside, disk: Disk, kernel: Kernel):
     trust,
     store: trust === undefined ? undefined : createStateStore(disk, trust),
     driftCount: counters.driftCount,
+    ...(onState === undefined ? {} : { onState }),
   })
   return { agent, disk, identity, key: await loadKey(disk), counters, facts }
 }

@@ -1,4 +1,5 @@
 /** `status`: what is in force on this host, read from disk only; works with everything else dead. */
+import { HEALTH_STATES, type HealthReport } from '@lvs-fleet/contract'
 import { EXIT, type Config } from '../config.ts'
 import { openReadOnlyDisk } from '../disk/node-disk.ts'
 import { holdReason } from '../hold.ts'
@@ -17,7 +18,7 @@ export async function statusCommand(config: Config, outside: Outside): Promise<n
 }
 
 function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): string {
-  const { applied, rejected, counts, failedOps, drains } = snapshot
+  const { applied, rejected, counts, failedOps, drains, health } = snapshot
   const rows: [string, string][] = [
     ['as of', at],
     ['held', held ?? 'no'],
@@ -30,6 +31,7 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     ['failed ops', String(snapshot.failedOpCount)],
     ['drift repaired', String(snapshot.driftCount)],
     ['draining', String(snapshot.drainCount)],
+    ['health', healthLine(health)],
   ]
   const lines = rows.map(([name, value]) => `${name.padEnd(18)}${value}`)
   for (const failed of failedOps)
@@ -38,5 +40,16 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     const rest = `${drain.remainingSeconds} s left, ${drain.connections} connections`
     lines.push(`  drain   ${drain.service} > ${drain.destination}: ${rest}`)
   }
+  for (const one of (health?.checks ?? []).filter(({ state }) => state !== 'up')) {
+    const broken = one.class === null ? '' : ` ${one.class}`
+    lines.push(
+      `  ${one.state.padEnd(8)}${one.realServer} ${one.kind} ${one.address} port ${one.port}${broken} since ${one.since}: ${one.detail}`,
+    )
+  }
   return `${lines.join('\n')}\n`
+}
+
+function healthLine(health: HealthReport | null): string {
+  if (health === null) return 'nothing is checked'
+  return HEALTH_STATES.map((state) => `${health.counts[state]} ${state}`).join(', ')
 }

@@ -136,10 +136,15 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
         destination.address === other.address &&
         destination.port === other.port &&
         destination.forwarding.method === other.forwarding.method &&
-        sameDestinationConfig(destination, other)
+        sameDestinationConfig(destination, other) &&
+        sameKeys(destination.checks, other.checks)
       )
     })
   )
+}
+
+function sameKeys(a: readonly string[] = [], b: readonly string[] = []): boolean {
+  return a.length === b.length && a.every((key, i) => key === b[i])
 }
 
 function collectServices(shard: Shard, into: Map<string, ServiceState>): void {

@@ -9,6 +9,7 @@ import { EMPTY_HOST_STATE, type HostState, type Ip, type Role } from '@lvs-fleet
 import type { Fleet } from '../intent/fleet.ts'
 import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
 import { problem, type Problem } from '../intent/problem.ts'
+import { checkProblems } from './checks.ts'
 import { createChooser, routesOf } from './destinations.ts'
 import { expandDirector, type ServiceRoutes } from './expand-director.ts'
 import {
@@ -59,6 +60,7 @@ export function compileFleet(fleet: Fleet): Compiled {
       ...routeProblems(director, carried),
       ...overlapProblems(director, carried),
       ...mixedFamilyProblems(director, carried),
+      ...checkProblems(carried, index),
     )
     warnings.push(
       ...deliveryWarnings(director, carried, index),

@@ -17,6 +17,7 @@ import {
   type SourceNatState,
 } from '@lvs-fleet/contract'
 import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
+import { createCheckBook, type CheckBook } from './checks.ts'
 import type { Route } from './destinations.ts'
 import { directorSysctls, directorTimeouts, syncDaemons } from './director-settings.ts'
 import type { FleetIndex } from './fleet-index.ts'
@@ -33,7 +34,8 @@ export function expandDirector(
   carried: readonly ServiceRoutes[],
   index: FleetIndex,
 ): HostState {
-  const services = carried.flatMap(({ service, routes }) => expandService(service, routes))
+  const checks = createCheckBook(index)
+  const services = carried.flatMap(({ service, routes }) => expandService(service, routes, checks))
   const sourceNats = sourceNatsOf(carried)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
@@ -54,11 +56,16 @@ export function expandDirector(
     marks: carried.flatMap(({ service }) => marksOf(service)).toSorted(byMarkKey),
     timeouts: directorTimeouts(director),
     syncDaemons: syncDaemons(director, index),
+    checks: checks.all(),
     services: services.toSorted(compareServices),
   }
 }
 
-function expandService(service: VirtualServiceSpec, routes: readonly Route[]): ServiceState[] {
+function expandService(
+  service: VirtualServiceSpec,
+  routes: readonly Route[],
+  checks: CheckBook,
+): ServiceState[] {
   const expanded = new Map<string, ServiceState>()
   for (const { ref, vip } of listenersOf(service)) {
     const key = serviceKey(ref)
@@ -72,7 +79,9 @@ function expandService(service: VirtualServiceSpec, routes: readonly Route[]): S
       flags: service.flags,
       persistence: expandPersistence(service, familyOf(vip)),
       drainSeconds: service.drainSeconds,
-      destinations: own.flatMap(expandDestination).toSorted(byDestinationKey),
+      destinations: own
+        .flatMap((route) => expandDestination(service, route, checks))
+        .toSorted(byDestinationKey),
     })
   }
   return [...expanded.values()]
@@ -105,8 +114,13 @@ function expandPersistence(
   }
 }
 
-function expandDestination(route: Route): DestinationState[] {
+function expandDestination(
+  service: VirtualServiceSpec,
+  route: Route,
+  checks: CheckBook,
+): DestinationState[] {
   if (!route.choice.ok) return []
+  const check = checks.of(service, route)
   return [
     {
       realServer: route.server.name,
@@ -116,6 +130,7 @@ function expandDestination(route: Route): DestinationState[] {
       weight: route.weight,
       upperThreshold: route.member.upperThreshold,
       lowerThreshold: route.member.lowerThreshold,
+      ...(check === undefined ? {} : { checks: [check.key] }),
     },
   ]
 }

@@ -1,5 +1,6 @@
 /** FleetIndex: the fleet with its names resolved once, so that compile never searches a list. */
 import { invariant } from '@lvs-fleet/contract'
+import type { CheckSpec } from '../intent/check.ts'
 import type { Fleet } from '../intent/fleet.ts'
 import type {
   DirectorSpec,
@@ -24,6 +25,8 @@ export type FleetIndex = {
   readonly directors: readonly DirectorSpec[]
   readonly realServers: readonly RealServerSpec[]
   readonly membersOf: (pool: string) => readonly ResolvedMember[]
+  /** The health check of a pool; null = none. */
+  readonly checkOf: (pool: string) => CheckSpec | null
   /** Virtual services that each director carries, in order of their names. */
   readonly carriedBy: ReadonlyMap<string, readonly VirtualServiceSpec[]>
   /** Bytes of the largest packet from one site to another. */
@@ -37,12 +40,14 @@ export function indexFleet(fleet: Fleet): FleetIndex {
   const sites = new Map(fleet.sites.map((site) => [site.name, site]))
   const servers = new Map(fleet.realServers.map((server) => [server.name, server]))
   const members = new Map(fleet.pools.map((pool) => [pool.name, resolveMembers(pool, servers)]))
+  const checks = new Map(fleet.pools.map((pool) => [pool.name, pool.check]))
   const path = rememberPaths(sites)
   return {
     sites,
     directors: fleet.directors,
     realServers: fleet.realServers,
     membersOf: (pool) => members.get(pool) ?? [],
+    checkOf: (pool) => checks.get(pool) ?? null,
     carriedBy: new Map(
       fleet.directors.map((director) => [
         director.name,

@@ -17,6 +17,7 @@ import { controllerRoutes } from './routes/controller.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { fleetRoutes } from './routes/fleet.ts'
+import { healthRoutes } from './routes/health.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
 import { probeRoutes } from './routes/probes.ts'
@@ -68,6 +69,7 @@ export function createApp(deps: Deps): App {
   explainRoutes(app, deps)
   hostRoutes(app, deps)
   doctorRoutes(app, deps)
+  healthRoutes(app, deps)
   accessRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)

@@ -1,6 +1,7 @@
 /** Pool: real servers that serve the same thing, listed or selected by labels, shared by virtual services. */
 import { portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
+import { checkSchema } from './check.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** What an operator may ask for; `local` is an effect of the kernel and never asked. */
@@ -44,4 +45,6 @@ export const poolSchema = z.strictObject({
     })
     .nullable()
     .default(null),
+  /** How directors find out which members answer; null = nobody looks. */
+  check: checkSchema.nullable().default(null),
 })

@@ -27,6 +27,7 @@ export type ProblemCode =
   | 'scheduler-thresholds'
   | 'scheduler-weights'
   | 'udp-mtu'
+  | 'check-port'
 
 export type Problem = {
   readonly kind: Kind

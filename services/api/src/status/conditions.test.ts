@@ -23,6 +23,7 @@ const report: StatusReport = {
   drainCount: 0,
   capabilities: null,
   doctor: null,
+  health: null,
 }
 const healthy: HostFacts = { published, report, reportReceivedAt: now, now, enrolled: true }
 const failed = { op: '+ service tcp/10.0.0.1:80 rr', code: 'ENOENT', message: 'no such scheduler' }

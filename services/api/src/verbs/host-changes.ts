@@ -4,6 +4,7 @@
  */
 import {
   describeOp,
+  diffChecks,
   diffHostStates,
   EMPTY_HOST_STATE,
   joinShards,
@@ -62,7 +63,9 @@ export async function changedHosts(
     const before = await stateBefore(db, published, given.before.hosts.get(key)?.state)
     const after = host?.state ?? EMPTY_HOST_STATE
     const ops = diffHostStates(after, before)
-    const shown = ops.slice(0, Math.min(OPS_PER_HOST_MAX, opsLeft)).map(describeOp)
+    const checks = diffChecks(after.checks, before.checks)
+    const room = Math.min(OPS_PER_HOST_MAX, opsLeft)
+    const shown = [...ops.slice(0, room).map(describeOp), ...checks].slice(0, room)
     opsLeft -= shown.length
     const { role, name } = host ?? published ?? { role: 'director', name: '' }
     changes.push({
@@ -73,7 +76,7 @@ export async function changedHosts(
       published,
       shrink: shrinkOf(before, after),
       ops: shown,
-      opCount: ops.length,
+      opCount: ops.length + checks.length,
     })
   }
   for (const [key, host] of given.after.hosts) await add(key, host)

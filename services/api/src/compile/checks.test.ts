@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { checkStateSchema, describeCheck, diffChecks, type HostState } from '@lvs-fleet/contract'
+import { parse } from 'yaml'
+import { fleetFromDocument, fleetSchema } from '../intent/fleet.ts'
+import { validateFleet } from '../intent/validate.ts'
+import { compileFleet } from './compile.ts'
+
+const EXAMPLE = new URL('../../../../examples/health.yaml', import.meta.url)
+
+type Document = { readonly pools: Record<string, { check?: object }> }
+
+function compiled(change: (pools: Document['pools']) => void = () => {}) {
+  const document: Document = parse(readFileSync(EXAMPLE, 'utf8'))
+  change(document.pools)
+  const fleet = fleetFromDocument(fleetSchema.parse(document))
+  assert.deepEqual(validateFleet(fleet), [])
+  const { problems, hosts } = compileFleet(fleet)
+  const state = hosts.get('director/dir-a')?.state
+  assert.ok(state !== undefined)
+  return { problems, state }
+}
+
+function withCheck(pools: Document['pools'], name: string, check: object): void {
+  pools[name] = { ...pools[name], check }
+}
+
+function keysOf(state: HostState, name: string): string[] {
+  return state.services
+    .filter((service) => service.name === name)
+    .flatMap(({ destinations }) => destinations.flatMap(({ checks }) => checks ?? []))
+}
+
+describe('checks of a director', () => {
+  it('come out of the example, each once, as the agent can read them', () => {
+    const { problems, state } = compiled()
+    assert.deepEqual(problems, [])
+    assert.deepEqual(state.checks.map(describeCheck).toSorted(), [
+      'dns 10.1.0.13:53',
+      'grpc 10.1.0.11:50051',
+      'grpc 10.1.0.12:50051',
+      'http://10.1.0.11:80/health',
+      'http://10.1.0.12:80/health',
+      'https://10.1.0.11:443/health',
+      'https://10.1.0.12:443/health',
+      'icmp 10.1.0.11',
+      'icmp 10.1.0.12',
+      'script 10.1.0.11:9000',
+      'script 10.1.0.12:9000',
+      'tcp 10.1.0.11:25',
+      'tcp 10.1.0.12:25',
+      'tls 10.1.0.11:8443',
+      'tls 10.1.0.12:8443',
+      'udp 10.1.0.11:514',
+      'udp 10.1.0.12:514',
+    ])
+    assert.deepEqual(checkStateSchema.array().parse(state.checks), state.checks)
+    assert.deepEqual(
+      state.checks.map(({ key }) => key),
+      state.checks.map(({ key }) => key).toSorted(),
+    )
+  })
+
+  it('are shared by virtual services, and by pools that ask for the same', () => {
+    const { state } = compiled()
+    const keys = keysOf(state, 'web')
+    assert.equal(keys.length, 2)
+    assert.deepEqual(keysOf(state, 'web-2'), keys)
+    assert.deepEqual(keysOf(state, 'web-3'), keys)
+    const known = new Set(state.checks.map(({ key }) => key))
+    assert.ok(keys.every((key) => known.has(key)))
+  })
+
+  it('are other ones when a setting changes, which a dry run shows', () => {
+    const before = compiled().state
+    const after = compiled((pools) => {
+      Object.assign(pools['web-again']?.check ?? {}, { fall: 5 })
+    }).state
+    assert.notDeepEqual(keysOf(after, 'web-3'), keysOf(after, 'web'))
+    assert.deepEqual(diffChecks(after.checks, before.checks), [
+      '+ check http://10.1.0.11:80/health',
+      '+ check http://10.1.0.12:80/health',
+    ])
+    assert.deepEqual(diffChecks(before.checks, before.checks), [])
+  })
+
+  it('are none where no pool asks, and destinations then say nothing of them', () => {
+    const { state } = compiled((pools) => {
+      for (const pool of Object.values(pools)) delete pool.check
+    })
+    assert.deepEqual(state.checks, [])
+    assert.ok(state.services.every((one) => one.destinations.every((d) => !('checks' in d))))
+  })
+
+  it('take the port of the check before any other', () => {
+    const { state } = compiled((pools) => {
+      withCheck(pools, 'scripted', { kind: 'tcp', port: 9_999 })
+    })
+    assert.ok(state.checks.map(describeCheck).includes('tcp 10.1.0.11:9999'))
+  })
+
+  it('need a port where only a firewall mark is known', () => {
+    const { problems } = compiled((pools) => {
+      withCheck(pools, 'marked', { kind: 'tcp' })
+    })
+    assert.deepEqual(
+      problems.map(({ code, pointer }) => [code, pointer]),
+      [['check-port', '/pools/marked/check/port']],
+    )
+  })
+
+  it('carry bytes of text and of hexadecimal digits alike', () => {
+    const probes = [{ text: 'ab' }, { hex: '6162' }].map((send) => {
+      const { state } = compiled((pools) => {
+        withCheck(pools, 'syslog', { kind: 'udp', send })
+      })
+      return state.checks.find(({ probe }) => probe.kind === 'udp')?.probe
+    })
+    assert.deepEqual(probes[0], probes[1])
+    assert.equal(probes[0]?.kind === 'udp' && probes[0].send, 'YWI=')
+  })
+})
