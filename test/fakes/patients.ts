@@ -62,6 +62,7 @@ const NO_FACTS: Facts = {
   network: { links: [], addresses: [] },
   guePorts: [],
   clamps: [],
+  syncDaemons: [],
   services: [],
   ipvsError: null,
   destinations: null,

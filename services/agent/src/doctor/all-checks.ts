@@ -16,6 +16,7 @@ import { portDiffers } from './checks/ports.ts'
 import { arpSysctls, vipOnRealServer } from './checks/real-server-vips.ts'
 import { drOnLink, routeToRealServer } from './checks/routes.ts'
 import { rpFilter } from './checks/rp-filter.ts'
+import { syncDaemon } from './checks/sync-daemon.ts'
 import { otherSysctls } from './checks/sysctls.ts'
 import { kernelTable } from './checks/table.ts'
 import { decapsulationOpen, guePort, tunnelDevice } from './checks/tunnel-devices.ts'
@@ -43,6 +44,7 @@ export const ALL_CHECKS: readonly Check[] = [
   arpSysctls,
   mssClamps,
   decapsulationOpen,
+  syncDaemon,
   persistenceDrain,
   loops,
   otherSysctls,

@@ -55,6 +55,34 @@ const redirects = (patient: Patient): Patient => {
   const sysctls = [...host.sysctls, { key, value: '0', accept: ['0'] }]
   return { ...patient, state: { ...patient.state, host: { ...host, sysctls } } }
 }
+const synced = all(
+  host(() => ({
+    syncDaemons: [
+      {
+        role: 'master',
+        place: { holding: ip('10.1.0.10') },
+        syncId: 7,
+        group: ip('224.0.0.81'),
+        port: 8848,
+        ttl: 1,
+        maxlen: null,
+      },
+    ],
+  })),
+  facts(() => ({
+    syncDaemons: [
+      {
+        role: 'master',
+        device: 'eth0',
+        syncId: 7,
+        group: ip('224.0.0.81'),
+        port: 8848,
+        ttl: 1,
+        maxlen: 1472,
+      },
+    ],
+  })),
+)
 const persistent = (weights: readonly number[]) =>
   services(
     service(
@@ -102,6 +130,15 @@ const HEALTHY: Row[] = [
   { name: 'a director', change: (patient) => patient, want: [] },
   { name: 'a real server', on: realServer, change: (patient) => patient, want: [] },
   { name: 'a director with NAT that forwards', change: nat, want: [] },
+  { name: 'a director whose sync daemon runs', change: synced, want: [] },
+  {
+    name: 'a director whose sync daemon cannot be seen',
+    change: all(
+      synced,
+      facts(() => ({ syncDaemons: null })),
+    ),
+    want: [],
+  },
   {
     name: 'nothing known of kernel, routes, rules and clocks',
     change: facts(() => ({
@@ -319,6 +356,23 @@ const ILL: Row[] = [
     want: ['broken path-mtu interface eth0', 'broken path-mtu interface eth0'],
     command: 'ip link set eth0 mtu 1500',
   },
+  ...(['not running', 'with another id', 'on another interface'] as const).map((fault): Row => ({
+    name: `a sync daemon ${fault}`,
+    change: all(
+      synced,
+      facts(({ syncDaemons }) => ({
+        syncDaemons:
+          fault === 'not running'
+            ? []
+            : (syncDaemons ?? []).map((one) =>
+                fault === 'with another id' ? { ...one, syncId: 8 } : { ...one, device: 'eth1' },
+              ),
+      })),
+    ),
+    want: ['risk sync-daemon sync daemon master'],
+    found: fault === 'not running' ? /^not running$/ : /^id [78] on eth[01], group/,
+    ...(fault === 'not running' ? {} : { command: 'ipvsadm --stop-daemon master' }),
+  })),
   {
     name: 'a tunnel device that is not there',
     on: realServer,

@@ -52,6 +52,10 @@ export async function collectFacts(
       state.host.guePorts.length === 0
         ? []
         : await kernel.observeGuePorts().catch(nullForKernelError),
+    syncDaemons:
+      state.host.syncDaemons.length === 0
+        ? []
+        : await kernel.listSyncDaemons().catch(nullForKernelError),
     clamps: isFull ? await kernel.observeClamps().catch(nullForKernelError) : null,
     ...ipvs,
     destinations: isFull && ipvs.services !== null ? await readDestinations(kernel, state) : null,

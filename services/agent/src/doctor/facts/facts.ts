@@ -9,6 +9,7 @@ import type {
   ObservedGuePort,
   ObservedNetwork,
   ObservedService,
+  ObservedSyncDaemon,
 } from '../../kernel/kernel.ts'
 
 export type SysctlOrigin = { readonly file: string; readonly value: string }
@@ -37,6 +38,7 @@ export type Facts = {
   readonly network: ObservedNetwork
   readonly guePorts: readonly ObservedGuePort[] | null
   readonly clamps: readonly ClampState[] | null
+  readonly syncDaemons: readonly ObservedSyncDaemon[] | null
   /** null where IPVS could not be asked. */
   readonly services: readonly ObservedService[] | null
   readonly ipvsError: string | null
