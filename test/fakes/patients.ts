@@ -66,6 +66,7 @@ const NO_FACTS: Facts = {
   services: [],
   ipvsError: null,
   destinations: null,
+  handshakes: [],
   routes: new Map(),
   neighbours: [],
   duplicates: new Map(),

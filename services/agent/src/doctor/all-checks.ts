@@ -3,6 +3,7 @@ import type { Check } from './check.ts'
 import { vipOnDirector, vipOnLoopback, vipPreferred } from './checks/director-vips.ts'
 import { duplicateVip } from './checks/duplicate-vip.ts'
 import { foreignManager } from './checks/foreign.ts'
+import { handshakes } from './checks/handshakes.ts'
 import { clockSkew, stateDirectory } from './checks/host.ts'
 import { kernelModules } from './checks/kernel-modules.ts'
 import { limits } from './checks/limits.ts'
@@ -36,6 +37,7 @@ export const ALL_CHECKS: readonly Check[] = [
   natForwarding,
   natRedirects,
   snatConntrack,
+  handshakes,
   pathMtu,
   tunnelDevice,
   guePort,

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { findingSchema, ip, type HostPart, type ServiceState } from '@lvs-fleet/contract'
 import { ABLE, director, held, link, realServer, route } from '../../../../test/fakes/patients.ts'
-import { destination, service } from '../../../../test/fakes/states.ts'
+import { destination, markService, service } from '../../../../test/fakes/states.ts'
 import { ALL_CHECKS } from './all-checks.ts'
 import { examine, type Patient } from './check.ts'
-import type { Facts } from './facts/facts.ts'
+import type { Facts, Handshakes } from './facts/facts.ts'
 
 const facts =
   (change: (facts: Facts) => Partial<Facts>) =>
@@ -55,6 +55,19 @@ const redirects = (patient: Patient): Patient => {
   const sysctls = [...host.sysctls, { key, value: '0', accept: ['0'] }]
   return { ...patient, state: { ...patient.state, host: { ...host, sysctls } } }
 }
+const handshake = (row: Partial<Handshakes>) =>
+  facts(() => ({
+    handshakes: [
+      {
+        vip: ip('10.1.0.100'),
+        port: 80,
+        server: ip('10.2.0.11'),
+        halfOpen: 0,
+        completed: 0,
+        ...row,
+      },
+    ],
+  }))
 const synced = all(
   host(() => ({
     syncDaemons: [
@@ -130,6 +143,17 @@ const HEALTHY: Row[] = [
   { name: 'a director', change: (patient) => patient, want: [] },
   { name: 'a real server', on: realServer, change: (patient) => patient, want: [] },
   { name: 'a director with NAT that forwards', change: nat, want: [] },
+  { name: 'a few handshakes that clients gave up', change: handshake({ halfOpen: 4 }), want: [] },
+  {
+    name: 'a busy real server with some clients that gave up',
+    change: handshake({ halfOpen: 50, completed: 51 }),
+    want: [],
+  },
+  {
+    name: 'handshakes with a port that is not ours',
+    change: handshake({ halfOpen: 50, port: 81 }),
+    want: [],
+  },
   { name: 'a director whose sync daemon runs', change: synced, want: [] },
   {
     name: 'a director whose sync daemon cannot be seen',
@@ -307,7 +331,7 @@ const ILL: Row[] = [
   {
     name: 'a real server of DR that answers no ARP',
     change: facts(() => ({
-      neighbours: [{ address: ip('10.1.0.11'), linkIndex: 2, failed: true }],
+      neighbours: [{ address: ip('10.1.0.11'), linkIndex: 2, failed: true, mac: null }],
     })),
     want: ['risk dr-on-link rs-10.1.0.11 10.1.0.11'],
   },
@@ -355,6 +379,30 @@ const ILL: Row[] = [
     })),
     want: ['broken path-mtu interface eth0', 'broken path-mtu interface eth0'],
     command: 'ip link set eth0 mtu 1500',
+  },
+  {
+    name: 'handshakes that no client completes, on the port of a virtual service',
+    change: handshake({ halfOpen: 5, completed: 5 }),
+    want: ['risk handshakes rs-10.2.0.11 10.2.0.11 by tun'],
+    found: /^5 connections wait for the client's answer, 5 had it$/,
+  },
+  {
+    name: 'handshakes behind a firewall mark',
+    change: all(
+      handshake({ halfOpen: 9, port: 8080, server: ip('10.1.0.11') }),
+      services(markService(7, [destination('10.1.0.11', { port: 0 })])),
+      host(() => ({
+        marks: [
+          {
+            protocol: 'tcp',
+            address: ip('10.1.0.100'),
+            ports: { from: 8000, to: 8999 },
+            mark: 7,
+          },
+        ],
+      })),
+    ),
+    want: ['risk handshakes rs-10.1.0.11 10.1.0.11 by dr'],
   },
   ...(['not running', 'with another id', 'on another interface'] as const).map((fault): Row => ({
     name: `a sync daemon ${fault}`,
