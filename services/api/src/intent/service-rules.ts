@@ -15,6 +15,11 @@ const SCHEDULER_FLAGS: Partial<Record<Scheduler, readonly ServiceFlag[]>> = {
   mh: ['fallback', 'port'],
 }
 
+/** False for a flag that the kernel keeps and this scheduler does not look at. */
+export function readsFlag(scheduler: Scheduler, flag: ServiceFlag): boolean {
+  return flag === 'one-packet' || (SCHEDULER_FLAGS[scheduler] ?? []).includes(flag)
+}
+
 /** Marks that LVS Fleet chooses itself lie here; see compile/listeners.ts. */
 export const RESERVED_MARKS = { from: 0x4c00_0000, to: 0x4cff_ffff } as const
 
@@ -34,9 +39,8 @@ function flagRules(service: VirtualServiceSpec): Problem[] {
       problems.push(problem(at, 'flag-conflict', 'one-packet scheduling excludes persistence'))
     }
   }
-  const read = SCHEDULER_FLAGS[service.scheduler] ?? []
   for (const flag of service.flags) {
-    if (flag === 'one-packet' || read.includes(flag)) continue
+    if (readsFlag(service.scheduler, flag)) continue
     const text = `flag ${flag} belongs to schedulers sh and mh; ${service.scheduler} would ignore it`
     problems.push(problem(at, 'flag-conflict', text))
   }
