@@ -56,6 +56,7 @@ export function createFakeDoctor(): FakeDoctor {
       routesTo: async (addresses) => addresses.map((address) => routes.get(address) ?? route()),
       neighbours: async () => [],
       whoElseHas: async () => new Map(),
+      offloads: async () => new Map(),
       close: () => undefined,
     }),
     async probe() {

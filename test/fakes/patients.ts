@@ -70,6 +70,7 @@ const NO_FACTS: Facts = {
   routes: new Map(),
   neighbours: [],
   duplicates: new Map(),
+  offloads: new Map([[2, new Set(['rx-checksum', 'rx-gro'])]]),
   managers: [],
   ruleset: { snatForIpvs: [] },
   counters: new Map(),
