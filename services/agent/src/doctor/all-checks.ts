@@ -7,6 +7,7 @@ import { handshakes } from './checks/handshakes.ts'
 import { clockSkew, stateDirectory } from './checks/host.ts'
 import { kernelModules } from './checks/kernel-modules.ts'
 import { limits } from './checks/limits.ts'
+import { largeReceive } from './checks/large-receive.ts'
 import { liveDestinations } from './checks/live-destinations.ts'
 import { loops } from './checks/loops.ts'
 import { mssClamps, pathMtu } from './checks/mtu.ts'
@@ -39,6 +40,7 @@ export const ALL_CHECKS: readonly Check[] = [
   snatConntrack,
   handshakes,
   pathMtu,
+  largeReceive,
   tunnelDevice,
   guePort,
   rpFilter,

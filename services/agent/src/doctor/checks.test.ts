@@ -143,6 +143,12 @@ const HEALTHY: Row[] = [
   { name: 'a director', change: (patient) => patient, want: [] },
   { name: 'a real server', on: realServer, change: (patient) => patient, want: [] },
   { name: 'a director with NAT that forwards', change: nat, want: [] },
+  {
+    name: 'a real server, which forwards nothing, with large receive offload',
+    on: realServer,
+    change: facts(() => ({ offloads: new Map([[2, new Set(['rx-lro'])]]) })),
+    want: [],
+  },
   { name: 'a few handshakes that clients gave up', change: handshake({ halfOpen: 4 }), want: [] },
   {
     name: 'a busy real server with some clients that gave up',
@@ -171,6 +177,8 @@ const HEALTHY: Row[] = [
       clamps: null,
       routes: new Map(),
       duplicates: null,
+      handshakes: null,
+      offloads: null,
       ruleset: null,
       clockSkewSeconds: null,
       sysctls: new Map([['net.ipv4.vs.conn_reuse_mode', '2']]),
@@ -385,6 +393,18 @@ const ILL: Row[] = [
     change: handshake({ halfOpen: 5, completed: 5 }),
     want: ['risk handshakes rs-10.2.0.11 10.2.0.11 by tun'],
     found: /^5 connections wait for the client's answer, 5 had it$/,
+  },
+  {
+    name: 'large receive offload where clients come in',
+    change: facts(() => ({
+      offloads: new Map([
+        [1, new Set(['rx-gro'])],
+        [2, new Set(['rx-gro', 'rx-lro'])],
+        [9, new Set(['rx-lro'])],
+      ]),
+    })),
+    want: ['risk large-receive interface eth0'],
+    command: 'ethtool -K eth0 lro off',
   },
   {
     name: 'handshakes behind a firewall mark',

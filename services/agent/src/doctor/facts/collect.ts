@@ -66,6 +66,7 @@ export async function collectFacts(
     routes: await readRoutes(inspector, state),
     neighbours: await inspector.neighbours(),
     duplicates: isFull ? await askDuplicates(inspector, state, network) : null,
+    offloads: isFull ? await inspector.offloads().catch(nullForKernelError) : null,
     managers: await readManagers(reader, namespace?.own),
     ruleset: isFull ? await readRuleset(reader) : null,
     counters: await readCounters(reader),

@@ -61,6 +61,8 @@ export type Facts = {
   readonly neighbours: readonly Neighbour[]
   /** VIPs that another host answers ARP for, with what was seen; null where nobody was asked. */
   readonly duplicates: ReadonlyMap<Ip, string> | null
+  /** Names as ethtool has them, by index of the interface; null where the kernel could not be asked. */
+  readonly offloads: ReadonlyMap<number, ReadonlySet<string>> | null
   readonly managers: readonly ManagerProcess[]
   readonly ruleset: RulesetFacts | null
   /** `TcpExtIPReversePathFilter` and the like, since boot. */

@@ -10,6 +10,7 @@ import { malformed, type NetlinkMessage } from '../netlink/message.ts'
 import type { MessageWriter } from '../netlink/message-writer.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { AF_INET, AF_INET6 } from '../rtnl/constants.ts'
+import { readOffloads } from './offloads.ts'
 import { listNeighbours, whoElseHas, type Neighbour, type NeighbourRef } from './neighbours.ts'
 
 /** How a packet of this host to one address would leave; `failure` where there is no way. */
@@ -32,6 +33,8 @@ export type Inspector = {
   neighbours(): Promise<readonly Neighbour[]>
   /** Asks by ARP for IPv4 addresses that this host holds itself: the MAC address of another one that answers. */
   whoElseHas(asked: readonly NeighbourRef[]): Promise<ReadonlyMap<Ip, string>>
+  /** Names of the offloads that are on, by index of the interface; null where the kernel has no such answer. */
+  offloads(): Promise<ReadonlyMap<number, ReadonlySet<string>> | null>
   close(): void
 }
 
@@ -59,6 +62,7 @@ export function openInspector(): Inspector {
     },
     neighbours: () => listNeighbours(socket),
     whoElseHas: (asked) => whoElseHas(socket, asked),
+    offloads: readOffloads,
     close: () => socket.close(),
   }
 }
