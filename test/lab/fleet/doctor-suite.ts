@@ -247,6 +247,22 @@ function examinations(depth: 'brief' | 'thorough'): void {
     assert.deepEqual((await examine(fleet, 'dir-a')).findings, [])
   })
 
+  it('an interface that merges packets is named, and only on a director', async () => {
+    const { lab } = fleet
+    await lab.sh('root', 'modprobe bonding')
+    for (const host of ['dir-a', 'rs-a1']) {
+      await lab.sh(host, 'ip link add bond9 type bond && ip addr add 10.5.0.1/32 dev bond9')
+    }
+    const { findings, code } = await examine(fleet, 'dir-a')
+    assert.deepEqual(
+      [findings.map(({ check, object }) => `${check} ${object}`), code],
+      [['large-receive interface bond9'], 5],
+    )
+    assert.deepEqual((await examine(fleet, 'rs-a1')).findings, [])
+    for (const host of ['dir-a', 'rs-a1']) await lab.sh(host, 'ip link del bond9')
+    assert.deepEqual((await examine(fleet, 'dir-a')).findings, [])
+  })
+
   it('a sync daemon that somebody stopped: named, and --fix starts it', async () => {
     const { lab } = fleet
     const document = twoSiteIntent()

@@ -119,7 +119,7 @@ export async function shownLines(lab: Lab, host: string): Promise<string[]> {
   return [
     ...devices.map(({ ifname, flags, linkinfo }) => {
       const { local, remote, icsum } = linkinfo?.info_data ?? {}
-      const ends = local === undefined ? '' : ` ${String(local)} ${String(remote)}`
+      const ends = local === undefined ? '' : ` ${[local, remote].join(' ')}`
       const state = flags.includes('UP') ? 'up' : 'down'
       return `device ${ifname} ${linkinfo?.info_kind}${ends}${icsum === true ? ' csum' : ''} ${state}`
     }),

@@ -42,12 +42,9 @@ export async function writesDuring(
   const family = /ID: (0x[0-9a-f]+)/.exec(await lab.sh(host, 'genl ctrl get name IPVS'))?.[1]
   if (family === undefined) throw new Error(`${host}: no generic netlink family IPVS`)
   await lab.sh(host, 'ip link add nlmon0 type nlmon && ip link set nlmon0 up')
-  const command = [
-    ...['tcpdump', '-i', 'nlmon0', '--immediate-mode', '-Z', 'root', '-w', CAPTURE],
-    // A batch of the agent is at most 60 kB, and the ring has a slot of this size for each packet.
-    ...['-s', '65535', '-B', '16384'],
-  ]
-  const capture = await lab.spawn(host, command, { name: `nlmon-${host}` })
+  // A batch of the agent is at most 60 kB, and the ring has a slot of that size for each packet.
+  const command = `tcpdump -i nlmon0 --immediate-mode -s 65535 -B 16384 -Z root -w ${CAPTURE}`
+  const capture = await lab.spawn(host, command.split(' '), { name: `nlmon-${host}` })
   await capture.waitFor('listening on', 20_000)
   try {
     await action()
