@@ -188,6 +188,9 @@ describe('edits of what stands', { timeout: 600_000 }, () => {
 
 /** The director forwards and keeps the way of NAT to itself; one real server takes every method at once, the other DR. */
 async function prepareHosts(lab: Lab): Promise<void> {
+  // A module that the kernel loads within a request costs seconds on a busy emulated processor: a time limit of the agent.
+  const modules = EDIT_ROWS.map(({ to }) => `ip_vs_${to.scheduler ?? 'wrr'}`)
+  await lab.sh('root', ['modprobe', '-a', ...new Set(modules)])
   const ends = `local ${SERVER.ipv4} remote ${DIRECTOR.ipv4}`
   await lab.sh(
     DIRECTOR.name,

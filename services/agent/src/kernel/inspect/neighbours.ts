@@ -42,7 +42,7 @@ export async function listNeighbours(socket: NetlinkSocket): Promise<Neighbour[]
       begin(writer, { type: RTM_GETNEIGH, flags: NLM_F_DUMP, family: AF_UNSPEC })
       writer.end()
     },
-    decode,
+    decodeNeighbour,
   )
   return all.filter((neighbour) => neighbour !== undefined)
 }
@@ -104,7 +104,8 @@ function begin(
   writer.u8(0)
 }
 
-function decode({ bytes, start, end }: NetlinkMessage): Neighbour | undefined {
+/** Undefined for families other than IP, which a dump of all families contains. */
+export function decodeNeighbour({ bytes, start, end }: NetlinkMessage): Neighbour | undefined {
   if (end - start < HEADER_BYTES) throw malformed('a neighbour header is cut')
   const family = bytes.readUInt8(start)
   if (family !== AF_INET && family !== AF_INET6) return undefined

@@ -68,7 +68,12 @@ export async function readOffloads(): Promise<ReadonlyMap<number, ReadonlySet<st
   }
 }
 
-function decodeFeatures({ bytes, start, end }: NetlinkMessage): [number, ReadonlySet<string>] {
+/** For `readOffloads`, and for the test that knows the bytes. */
+export function decodeFeatures({
+  bytes,
+  start,
+  end,
+}: NetlinkMessage): [number, ReadonlySet<string>] {
   const { device, active } = FEATURES.decode(bytes, start + GENL_HEADER_BYTES, end)
   return [device?.index ?? 0, new Set(active?.bits)]
 }
