@@ -58,6 +58,8 @@ export async function readOffloads(): Promise<ReadonlyMap<number, ReadonlySet<st
         const flags = NLM_F_REQUEST | NLM_F_DUMP
         const command = ETHTOOL_MSG_FEATURES_GET
         beginGeneric(writer, { family, flags, command, version: ETHTOOL_GENL_VERSION })
+        // A header is wanted even where it names no device (ethnl_parse_header_dev_get: EINVAL).
+        FEATURES.encode(writer, { device: {} })
         writer.end()
       },
       decodeFeatures,
