@@ -28,6 +28,7 @@ export function createFakeDoctor(): FakeDoctor {
   const routes = new Map<Ip, RouteAnswer>()
   const reader: HostReader = {
     readText: async (path) => files.get(path),
+    readStart: async (path, bytesMax) => files.get(path)?.slice(0, bytesMax),
     list: async (folder) => [
       ...new Set(
         [...files.keys()]
@@ -54,6 +55,8 @@ export function createFakeDoctor(): FakeDoctor {
     openInspector: async () => ({
       routesTo: async (addresses) => addresses.map((address) => routes.get(address) ?? route()),
       neighbours: async () => [],
+      whoElseHas: async () => new Map(),
+      offloads: async () => new Map(),
       close: () => undefined,
     }),
     async probe() {

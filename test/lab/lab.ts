@@ -185,6 +185,11 @@ export class Lab implements AsyncDisposable {
     await this.request('serveUdp', { host, port, bind })
   }
 
+  /** The same HTTP over SCTP, on one address; behind DR or TUN that is the VIP, which must be configured already. */
+  async serveSctp(host: string, { port, bind }: { port: number; bind: string }): Promise<void> {
+    await this.request('serveSctp', { host, port, bind })
+  }
+
   /** Stops all servers of the host and resets their connections, as a crash of the program does. */
   async unserve(host: string): Promise<void> {
     await this.request('unserve', { host })
@@ -195,18 +200,21 @@ export class Lab implements AsyncDisposable {
     client: string,
     options: Omit<Partial<GetRequest>, 'client' | 'url'> & { readonly url: string },
   ): Promise<Histogram> {
-    const { url, n = 1, par = 4, timeoutMs = 1000, upload, src } = options
+    const { url, n = 1, par = 4, timeoutMs = 1000, upload, src, protocol } = options
     const limit = Math.ceil(n / Math.min(par, n)) * timeoutMs + GRACE_MS
-    const args = { client, url, n, par, timeoutMs, upload, src }
+    const args = { client, url, n, par, timeoutMs, upload, src, protocol }
     return (await this.request('get', args, limit)) as Histogram
   }
 
   async udp(
     client: string,
-    options: Pick<UdpRequest, 'address' | 'port' | 'src'> & { n?: number; timeoutMs?: number },
+    options: Pick<UdpRequest, 'address' | 'port' | 'src' | 'message'> & {
+      n?: number
+      timeoutMs?: number
+    },
   ): Promise<Histogram> {
-    const { address, port, n = 1, timeoutMs = 1000, src } = options
-    const args = { client, address, port, n, timeoutMs, src }
+    const { address, port, n = 1, timeoutMs = 1000, src, message } = options
+    const args = { client, address, port, n, timeoutMs, src, message }
     return (await this.request('udp', args, n * timeoutMs + GRACE_MS)) as Histogram
   }
 

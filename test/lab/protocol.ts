@@ -52,6 +52,8 @@ export type GetRequest = {
   readonly timeoutMs: number
   readonly upload?: number | undefined
   readonly src?: string | undefined
+  /** What carries it; SCTP needs `src`. */
+  readonly protocol?: 'tcp' | 'sctp' | undefined
 }
 export type UdpRequest = {
   readonly client: string
@@ -60,6 +62,8 @@ export type UdpRequest = {
   readonly n: number
   readonly timeoutMs: number
   readonly src?: string | undefined
+  /** The datagram; default `?`. */
+  readonly message?: string | undefined
 }
 export type LoadRequest = {
   readonly id: number

@@ -203,6 +203,8 @@ function examinations(depth: 'brief' | 'thorough'): void {
       const text = await lab.sh('rt-a', 'busybox arping -c 3 -w 4 -I servers 10.1.0.100 || true')
       return new Set([...text.matchAll(/\[([0-9a-f:]{17})\]/gi)].map((match) => match[1])).size
     }
+    const macOf = async (host: string): Promise<string | undefined> =>
+      /link\/ether (\S+)/.exec(await lab.sh(host, 'ip link show eth0'))?.[1]
     assert.equal(await answering(), 1)
     await fleet.stopAgent('rs-a1')
     await lab.sh(
@@ -212,14 +214,86 @@ function examinations(depth: 'brief' | 'thorough'): void {
     assert.equal(await answering(), 2)
     const ill = await examine(fleet, 'rs-a1')
     assert.deepEqual(checksOf(ill.findings), ['arp-sysctls', 'arp-sysctls'])
+    const seen = (await examine(fleet, 'dir-a')).findings
+    assert.deepEqual(checksOf(seen), ['vip-duplicate'])
+    assert.equal(seen[0]?.found, `another host answers ARP for it: ${await macOf('rs-a1')}`)
     const healed = await examine(fleet, 'rs-a1', '--fix')
     assert.deepEqual([healed.findings, healed.code], [[], 0])
     assert.equal(await answering(), 1)
+    assert.deepEqual((await examine(fleet, 'dir-a')).findings, [])
+    assert.doesNotMatch(await lab.sh('dir-a', 'ip neigh'), /^10\.1\.0\.100 /m)
     // Neighbours that believed the wrong one must forget it; the finding says so.
     await lab.sh('rt-a', 'ip neigh flush to 10.1.0.100')
     assert.deepEqual(serversOf(await lab.get('cl-a', { url: VIP, n: 8 })), [...REAL_SERVERS])
     await fleet.startAgent('rs-a1', { enrol: false })
     await fleet.converged(['rs-a1'])
+  })
+
+  it('strict uRPF at the edge of the other site: its share hangs, and its handshakes are named', async () => {
+    const { lab } = fleet
+    const edge = (value: number) =>
+      lab.sh('rt-b', `sysctl -qw net.ipv4.conf.servers.rp_filter=${value}`)
+    await edge(1)
+    const hanging = await lab.get('cl-a', { url: VIP, n: 80, par: 20 })
+    assert.equal(hanging['TIMEOUT'], 40, JSON.stringify(hanging))
+    const { findings, code } = await examine(fleet, 'dir-a')
+    assert.deepEqual(
+      [findings.map(({ check, object }) => `${check} ${object}`).toSorted(), code],
+      [['handshakes rs-b1 10.2.0.11 by tun', 'handshakes rs-b2 10.2.0.12 by tun'], 5],
+    )
+    await edge(2)
+    const answers = await lab.get('cl-a', { url: VIP, n: 160, par: 4 })
+    assert.deepEqual(serversOf(answers), [...REAL_SERVERS], JSON.stringify(answers))
+    assert.deepEqual((await examine(fleet, 'dir-a')).findings, [])
+  })
+
+  it('an interface that merges packets is named, and only on a director', async () => {
+    const { lab } = fleet
+    await lab.sh('root', 'modprobe bonding')
+    for (const host of ['dir-a', 'rs-a1']) {
+      await lab.sh(host, 'ip link add bond9 type bond && ip addr add 10.5.0.1/32 dev bond9')
+    }
+    const { findings, code } = await examine(fleet, 'dir-a')
+    assert.deepEqual(
+      [findings.map(({ check, object }) => `${check} ${object}`), code],
+      [['large-receive interface bond9'], 5],
+    )
+    assert.deepEqual((await examine(fleet, 'rs-a1')).findings, [])
+    for (const host of ['dir-a', 'rs-a1']) await lab.sh(host, 'ip link del bond9')
+    assert.deepEqual((await examine(fleet, 'dir-a')).findings, [])
+  })
+
+  it('a sync daemon that somebody stopped: named, and --fix starts it', async () => {
+    const { lab } = fleet
+    const document = twoSiteIntent()
+    const sync = (peer: string, role: string) => ({
+      with: peer,
+      network: 'servers',
+      syncId: 7,
+      role,
+    })
+    document['directors'] = {
+      ...document['directors'],
+      'dir-a': { ...document['directors']?.['dir-a'], sync: sync('dir-c', 'master') },
+      'dir-c': {
+        site: 'a',
+        addresses: ['10.1.0.20'],
+        state: 'disabled',
+        sync: sync('dir-a', 'backup'),
+      },
+    }
+    await fleet.applyIntent(document)
+    await fleet.converged(DIRECTORS)
+    assert.deepEqual((await examine(fleet, 'dir-a')).findings, [])
+    await fleet.stopAgent('dir-a')
+    await lab.sh('dir-a', 'ipvsadm --stop-daemon master')
+    const { findings, code } = await examine(fleet, 'dir-a')
+    assert.deepEqual([checksOf(findings), code], [['sync-daemon'], 5])
+    assert.deepEqual((await examine(fleet, 'dir-a', '--fix')).findings, [])
+    assert.match(await lab.sh('dir-a', 'ipvsadm -L --daemon'), /^master sync daemon/)
+    await fleet.startAgent('dir-a', { enrol: false })
+    await fleet.applyIntent(twoSiteIntent(), '?allowShrink=true')
+    await fleet.converged(DIRECTORS)
   })
 
   it('no forwarding on a director that does NAT: clients hang, --fix heals', async () => {

@@ -1,4 +1,8 @@
-/** What the agent programs equals what ipvsadm prints, for generated states, edits and removals; then nothing is left to do. */
+/**
+ * What the agent programs equals what ipvsadm and ip print, for thousands of generated virtual services over the
+ * whole vocabulary and for generated devices, addresses and GUE ports; after each state nothing is left to do.
+ * One run a host: an empty kernel, a table, tables next to it, and nothing again.
+ */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,22 +10,36 @@ import { after, before, describe, it } from 'node:test'
 import { EMPTY_HOST_STATE, schedulerSchema, type HostState } from '@lvs-fleet/contract'
 import fc from 'fast-check'
 import { buildAgent } from '../../../scripts/build.ts'
-import { editsOf, ipvsadmLines, tableOf, type Service } from '../kernel/tables.ts'
+import {
+  ipvsadmLines,
+  neighbourOf,
+  tableOf,
+  thresholdLines,
+  type Service,
+} from '../kernel/tables.ts'
 import { startLab, type Lab } from '../lab.ts'
+import {
+  hostTableOf,
+  NO_HOST_TABLE,
+  shownLines,
+  wantedLines,
+  type HostTable,
+} from './host-tables.ts'
 
-const SERVICE_COUNT = 120
-/** One seed a host, so that each begins with an empty kernel. SEED=N tries another. */
-const RUNS =
-  process.env['SEED'] === undefined
-    ? [
-        { host: 'dir-a', seed: 1 },
-        { host: 'dir-b', seed: 2 },
-      ]
-    : [{ host: 'dir-a', seed: Number(process.env['SEED']) }]
+/** In each table; a third of them anew in each neighbour, and a third with other settings. */
+const SERVICE_COUNT = 600
+const NEIGHBOUR_COUNT = 2
+const HOSTS = ['dir-a', 'dir-b'] as const
+/** Less than this over all runs would not be what the name of this test promises. */
+const GENERATED_MIN = 2_000
+const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 
-describe('agent and ipvsadm agree on generated states', () => {
+type Table = { readonly services: readonly Service[]; readonly host: HostTable }
+
+describe('agent, ipvsadm and ip agree on generated states', () => {
   let lab: Lab
   let bundle: string
+  let generatedCount = 0
 
   before(async () => {
     bundle = await buildAgent()
@@ -29,35 +47,86 @@ describe('agent and ipvsadm agree on generated states', () => {
   })
   after(async () => lab.stop())
 
-  for (const { host, seed } of RUNS) {
-    it(`seed ${seed}`, async () => {
-      const [table = []] = fc.sample(tableOf(SERVICE_COUNT), { seed, numRuns: 1 })
-      const [edited = []] = fc.sample(editsOf(table), { seed, numRuns: 1 })
-      // A third of the services goes, and the first destination of each that stays.
-      const shrunk = edited
-        .slice(0, Math.ceil((SERVICE_COUNT * 2) / 3))
-        .map((service) => ({ ...service, destinations: service.destinations.slice(1) }))
-      for (const [step, wanted] of [table, edited, shrunk].entries()) {
-        await agent(host, 'apply', stateFile(lab, `seed-${seed}-${step}`, wanted), '--allow-shrink')
-        assert.deepEqual(await lab.ipvsadm(host), ipvsadmLines(wanted), `step ${step}`)
+  for (const [run, host] of HOSTS.entries()) {
+    it(`${host}, SEED=${seed}`, async () => {
+      const tables = tablesOf(lab, host, seed + run)
+      generatedCount += distinctServiceCount(tables)
+      for (const [step, table] of tables.entries()) {
+        const name = `${host}-${step}`
+        await agent(host, 'apply', stateFile(lab, name, table), '--allow-shrink')
+        assertSame(await lab.ipvsadm(host), ipvsadmLines(table.services), `${name}: ipvsadm`)
+        assertSame(
+          parseThresholds(await lab.sh(host, 'ipvsadm -Ln --thresholds')),
+          thresholdLines(table.services),
+          `${name}: thresholds`,
+        )
+        assertSame(await shownLines(lab, host), wantedLines(table.host), `${name}: ip`)
         const plan = await agent(host, 'run', '--dry-run', '--detailed-exitcode')
         assert.equal(plan, 'no changes\n')
       }
     })
   }
 
+  it(`that were ${GENERATED_MIN} virtual services or more`, (t) => {
+    t.diagnostic(`${generatedCount} generated virtual services, SEED=${seed}`)
+    assert.ok(generatedCount >= GENERATED_MIN, `${generatedCount}`)
+  })
+
   async function agent(host: string, ...words: readonly string[]): Promise<string> {
     const stateDir = `${lab.guestDir}/generated-${host}`
     const command = [process.execPath, bundle, ...words, '--state-dir', stateDir]
-    return lab.sh(host, command, { timeoutMs: 60_000 })
+    return lab.sh(host, command, { timeoutMs: 120_000 })
   }
 })
 
+/** A table, neighbours of it, and nothing. */
+function tablesOf(lab: Lab, host: string, runSeed: number): Table[] {
+  const tables: Table[] = []
+  for (let step = 0; step <= NEIGHBOUR_COUNT; step++) {
+    const before = tables.at(-1)
+    const next = fc.record({
+      services: before === undefined ? tableOf(SERVICE_COUNT) : neighbourOf(before.services),
+      host: hostTableOf(lab, host),
+    })
+    tables.push(...fc.sample(next, { seed: runSeed + step * HOSTS.length, numRuns: 1 }))
+  }
+  return [...tables, { services: [], host: NO_HOST_TABLE }]
+}
+
+/** Services with settings that no table before had. */
+function distinctServiceCount(tables: readonly Table[]): number {
+  return new Set(tables.flatMap(({ services }) => services.map((one) => JSON.stringify(one)))).size
+}
+
+/** As sets, and only what differs: a diff of thousands of lines says nothing. */
+function assertSame(shown: readonly string[], wanted: readonly string[], what: string): void {
+  const shownSet = new Set(shown)
+  const wantedSet = new Set(wanted)
+  const missing = wanted.filter((line) => !shownSet.has(line)).slice(0, 10)
+  const unexpected = shown.filter((line) => !wantedSet.has(line)).slice(0, 10)
+  assert.deepEqual({ missing, unexpected }, { missing: [], unexpected: [] }, what)
+  assert.equal(shown.length, wanted.length, `${what}: lines that stand twice`)
+}
+
+/** Thresholds are not among what `ipvsadm -Sn` prints; `ipvsadm -Ln --thresholds` as `thresholdLines` says it. */
+function parseThresholds(text: string): string[] {
+  const lines: string[] = []
+  let service = ''
+  for (const line of text.split('\n')) {
+    const [, protocol, name, six = ''] = /^(TCP|UDP|SCTP|FWM) +(\S+)( IPv6)?/.exec(line) ?? []
+    if (protocol !== undefined) service = `${protocol} ${name}${six}`
+    const [, end, upper, lower] = /^ {2}-> (\S+) +(\d+) +(\d+) +\d+ +\d+/.exec(line) ?? []
+    if (end !== undefined) lines.push(`${service} > ${end} ${upper} ${lower}`)
+  }
+  return lines
+}
+
 /** A plain host state in the folder that the guest shares; gives its path there. */
-function stateFile(lab: Lab, name: string, table: readonly Service[]): string {
+function stateFile(lab: Lab, name: string, { services, host }: Table): string {
   const state: HostState = {
     ...EMPTY_HOST_STATE,
-    services: table.map(({ ref, config, destinations }) => ({
+    ...host,
+    services: services.map(({ ref, config, destinations }) => ({
       ...ref,
       ...config,
       scheduler: schedulerOf(config.scheduler),

@@ -1,6 +1,6 @@
 /**
  * An independent witness of what a host's programs tell its kernel: nlmon copies every netlink message of
- * the namespace, tcpdump prints the bytes, and this counts the requests that change something.
+ * the namespace, tcpdump keeps them, and this counts the requests that change something.
  */
 import type { Lab } from '../lab.ts'
 
@@ -11,6 +11,10 @@ const HEADER_LENGTH = 16
 const COOKED_LENGTH = 16
 const NETLINK_ROUTE = 0
 const NETLINK_GENERIC = 16
+
+const CAPTURE = '/tmp/nlmon.pcap'
+const PCAP_FILE_HEADER_LENGTH = 24
+const PCAP_RECORD_HEADER_LENGTH = 16
 
 /** include/uapi/linux/rtnetlink.h: requests that make, change or remove a link, an address, a route or a rule. */
 const ROUTE_WRITES = new Set([16, 17, 20, 21, 24, 25, 32, 33])
@@ -38,19 +42,9 @@ export async function writesDuring(
   const family = /ID: (0x[0-9a-f]+)/.exec(await lab.sh(host, 'genl ctrl get name IPVS'))?.[1]
   if (family === undefined) throw new Error(`${host}: no generic netlink family IPVS`)
   await lab.sh(host, 'ip link add nlmon0 type nlmon && ip link set nlmon0 up')
-  const command = [
-    'tcpdump',
-    '-i',
-    'nlmon0',
-    '-nn',
-    '-l',
-    '-U',
-    '-s',
-    '0',
-    '-xx',
-    '--immediate-mode',
-  ]
-  const capture = await lab.spawn(host, command, { name: `nlmon-${host}` })
+  // A batch of the agent is at most 60 kB, and the ring has a slot of that size for each packet.
+  const command = `tcpdump -i nlmon0 --immediate-mode -s 65535 -B 16384 -Z root -w ${CAPTURE}`
+  const capture = await lab.spawn(host, command.split(' '), { name: `nlmon-${host}` })
   await capture.waitFor('listening on', 20_000)
   try {
     await action()
@@ -59,18 +53,23 @@ export async function writesDuring(
     await capture.stop()
     await lab.sh(host, 'ip link del nlmon0')
   }
-  return parsePackets(capture.stdout()).flatMap((packet) => writesOf(packet, Number(family)))
+  const dropped = /(\d+) packets? dropped by kernel/.exec(capture.output())?.[1]
+  if (dropped !== '0') throw new Error(`${host}: tcpdump missed ${dropped ?? '?'} packets`)
+  const file = Buffer.from(await lab.sh(host, ['base64', '-w0', CAPTURE]), 'base64')
+  return packetsOf(file).flatMap((packet) => writesOf(packet, Number(family)))
 }
 
-/** Packets of `tcpdump -xx`: a headline each, then lines of offset and hex. */
-function parsePackets(text: string): Buffer[] {
-  const packets: string[] = []
-  for (const line of text.split('\n')) {
-    const hex = /^\s+0x[0-9a-f]+:\s+([0-9a-f ]+)/.exec(line)?.[1]
-    if (hex === undefined) packets.push('')
-    else packets.push((packets.pop() ?? '') + hex.replaceAll(' ', ''))
+/** Packets of a file as tcpdump writes it (pcap-savefile(5)), in the byte order of the guest. */
+function packetsOf(file: Buffer): Buffer[] {
+  const packets: Buffer[] = []
+  let at = PCAP_FILE_HEADER_LENGTH
+  while (at + PCAP_RECORD_HEADER_LENGTH <= file.length) {
+    const length = file.readUInt32LE(at + 8)
+    at += PCAP_RECORD_HEADER_LENGTH
+    packets.push(file.subarray(at, at + length))
+    at += length
   }
-  return packets.filter((hex) => hex !== '').map((hex) => Buffer.from(hex, 'hex'))
+  return packets
 }
 
 function writesOf(packet: Buffer, ipvsFamily: number): string[] {

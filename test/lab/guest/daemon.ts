@@ -59,6 +59,7 @@ function answer(op: string, args: unknown): unknown {
     }
     case 'serve':
     case 'serveUdp':
+    case 'serveSctp':
     case 'unserve':
       return servers.request(op, args)
     case 'get':

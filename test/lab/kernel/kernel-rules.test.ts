@@ -100,6 +100,7 @@ const ROWS: readonly Row[] = [
 const TAKEN = [
   'one-packet-tcp',
   'one-packet-persistent',
+  'one-packet-nat',
   'hash-flag',
   'port-translation',
   'loopback-nat',
@@ -222,6 +223,26 @@ describe('the table of kernel rules', { timeout: 300_000 }, () => {
       return Object.keys(await lab.udp('cl-a', { address: V4, port: 53, n: 6 })).length
     }
     assert.deepEqual([await ask(null), await ask(persistence(32))], [2, 1])
+  })
+
+  it('one-packet-nat: taken, and the answer leaves with an address that the client never asked', async () => {
+    const rip = '10.1.0.11'
+    await lab.serveUdp('rs-a1', { port: 54, bind: rip })
+    await lab.sh(
+      'dir-a',
+      'cd /proc/sys/net/ipv4; echo 1 > ip_forward; echo 0 > conf/all/send_redirects; echo 0 > conf/eth0/send_redirects',
+    )
+    await lab.sh(
+      'rs-a1',
+      `ip rule add from ${rip} lookup 100; ip route add default via 10.1.0.10 table 100`,
+    )
+    const ask = () => lab.udp('cl-a', { address: V4, port: 54, n: 2 })
+    await program(`-A -u ${V4}:54 -s rr -o`, `-a -u ${V4}:54 -r ${rip}:54 -m`)
+    const capture = await lab.capture('cl-a', { filter: 'udp src port 54' })
+    assert.deepEqual(await ask(), { TIMEOUT: 2 })
+    assert.match((await capture.stop()).join('\n'), / 10\.1\.0\.11\.54 > 10\.1\.9\.2\./)
+    await program(`-A -u ${V4}:54 -s rr`, `-a -u ${V4}:54 -r ${rip}:54 -m`)
+    assert.deepEqual(await ask(), { 'rs-a1:54 from=10.1.9.2': 2 })
   })
 
   it('hash-flag: taken and kept, and a scheduler that does not hash balances as ever', async () => {

@@ -5,6 +5,7 @@
 import { after, before, describe } from 'node:test'
 import { startLab, type Lab } from '../lab.ts'
 import { hostCases } from './host-cases.ts'
+import { inspectCases } from './inspect-cases.ts'
 import { ipvsCases } from './ipvs-cases.ts'
 import { bundleKernelGuest } from './kernel-guest.ts'
 import { markCases } from './mark-cases.ts'
@@ -31,4 +32,5 @@ describe('kernel port', { timeout: 300_000 }, () => {
   hostCases(lab)
   settingsCases(lab)
   markCases(lab)
+  inspectCases(lab)
 })

@@ -1,5 +1,6 @@
 /** Generated IPVS tables: as states, as ops, and as the lines that `ipvsadm -Sn` prints for them. */
 import {
+  destinationKey,
   FAMILIES,
   familyOf,
   GUE_CHECKSUMS,
@@ -131,6 +132,36 @@ function editOf(service: Service): fc.Arbitrary<Service> {
     .map(([config, list]) => ({ ref: service.ref, config, destinations: list }))
 }
 
+/**
+ * A table next to this one: a third of its services is gone, a third stays as it is, a third is edited and gains
+ * and loses destinations; as many as went are new.
+ */
+export function neighbourOf(table: readonly Service[]): fc.Arbitrary<readonly Service[]> {
+  const gone = fc.constant(undefined)
+  const services = table.map((one) => fc.oneof(gone, fc.constant(one), neighbourService(one)))
+  return fc
+    .tuple(fc.tuple(...services), tableOf(Math.ceil(table.length / 3)))
+    .map(([old, fresh]) => {
+      const staying = old.filter((one) => one !== undefined)
+      return [...staying, ...without(fresh, staying, ({ ref }) => serviceKey(ref))]
+    })
+}
+
+function neighbourService(service: Service): fc.Arbitrary<Service> {
+  return fc
+    .tuple(editOf(service), destinations(service.ref), fc.nat(2))
+    .map(([{ ref, config, destinations: edited }, fresh, gone]) => {
+      const staying = edited.slice(gone)
+      const added = without(fresh, staying, (one) => destinationKey(one.ref))
+      return { ref, config, destinations: [...staying, ...added] }
+    })
+}
+
+function without<T>(list: readonly T[], taken: readonly T[], keyOf: (one: T) => string): T[] {
+  const keys = new Set(taken.map(keyOf))
+  return list.filter((one) => !keys.has(keyOf(one)))
+}
+
 export function createOps(table: readonly Service[]): readonly Op[] {
   return table.flatMap(({ ref, config, destinations: list }): Op[] => [
     { kind: 'service.create', service: ref, to: config },
@@ -168,6 +199,20 @@ export function ipvsadmLines(table: readonly Service[]): readonly string[] {
       ...service.destinations.map((one) => destinationLine(service.ref, one)),
     ])
     .sort()
+}
+
+/** `TCP 10.1.0.1:80 > 10.2.0.1:80 100 50`: upper and lower threshold of each destination. */
+export function thresholdLines(table: readonly Service[]): readonly string[] {
+  return table.flatMap(({ ref, destinations: list }) => {
+    const service =
+      'firewallMark' in ref
+        ? `FWM ${ref.firewallMark | 0}${ref.family === 'ipv6' ? ' IPv6' : ''}`
+        : `${ref.protocol.toUpperCase()} ${endpoint(ref)}`
+    return list.map(
+      ({ ref: end, config: { upperThreshold, lowerThreshold } }) =>
+        `${service} > ${endpoint(end)} ${upperThreshold} ${lowerThreshold}`,
+    )
+  })
 }
 
 function serviceLine({ ref, config }: Service): string {

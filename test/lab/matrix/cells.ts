@@ -90,7 +90,7 @@ export function urlOf(vip: string, port = FIRST_PORT.tcp, path = '/'): string {
   return `http://${vip.includes(':') ? `[${vip}]` : vip}:${port}${path}`
 }
 
-/** No traffic for SCTP, so one scheduler shows as much as five. */
+/** Schedulers do not know the protocol, and each listener of SCTP needs a socket of its own: one is enough. */
 function listenersOf(protocol: Protocol, index: number): Listener[] {
   const groups: readonly (readonly Scheduler[])[] = Object.values(GROUPS)
   const all = groups.map((group, i) => ({

@@ -34,7 +34,7 @@ function tablesOf({ cells, mixed, schedulers, misroutes }: Matrix): Table[] {
     {
       title: 'Every method, family and protocol',
       about:
-        'Each cell has virtual services of its own, one for each scheduler named, answered by one real server. `arrives as` was counted on the real server by the shape of the packet with the VIP inside, `answers go` on the director. SCTP is programmed and read back, without traffic.',
+        'Each cell has virtual services of its own, one for each scheduler named, answered by one real server. `arrives as` was counted on the real server by the shape of the packet with the VIP inside, `answers go` on the director. SCTP is one association from one address to one address.',
       head: [
         'method',
         'VIP',

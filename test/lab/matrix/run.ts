@@ -3,6 +3,7 @@
  * traffic, ask the kernels what they counted, ask for what cannot be, and give it all as rows. Takes a lab with
  * `matrixTopology`; `cells` may be fewer than all.
  */
+import type { Protocol } from '@lvs-fleet/contract'
 import { inTurn } from './in-turn.ts'
 import type { Lab } from '../lab.ts'
 import { canWork, type Cell, CELLS, TCP_PORTS } from './cells.ts'
@@ -84,24 +85,34 @@ function addressOf({ topology }: Lab, server: string): string {
 async function serve(lab: Lab, cells: readonly Cell[]): Promise<void> {
   const hosts = lab.topology.hosts.map(({ name }) => name).filter((name) => name !== CLIENT)
   for (const host of hosts) await lab.serve(host, { ports: TCP_PORTS })
-  const sockets = new Map<string, { host: string; port: number; bind: string }>()
-  const add = (server: string, form: Cell['form'], port: number, vip: string) => {
+  type Socket = { protocol: Protocol; host: string; port: number; bind: string }
+  const sockets = new Map<string, Socket>()
+  const add = (
+    protocol: Protocol,
+    server: string,
+    form: Cell['form'],
+    { port, vip }: { readonly port: number; readonly vip: string },
+  ) => {
+    if (protocol === 'tcp') return
     // NAT asks the real server by its own address; all others leave the VIP in the packet.
     const bind = form === 'nat' ? addressOf(lab, server) : vip
-    sockets.set(`${server} ${bind} ${port}`, { host: hostOf(server), port, bind })
+    const key = `${protocol} ${server} ${bind} ${port}`
+    sockets.set(key, { protocol, host: hostOf(server), port, bind })
   }
   for (const { protocol, listeners, server, form, vip } of cells)
-    if (protocol === 'udp') for (const { port } of listeners) add(server, form, port, vip)
+    for (const { port } of listeners) add(protocol, server, form, { port, vip })
   for (const { protocol, parts, vip } of MIXED)
-    if (protocol === 'udp') for (const [form, server] of parts) add(server, form, 53, vip)
-  await inTurn([...sockets.values()], 4, ({ host, ...at }) => lab.serveUdp(host, at))
+    for (const [form, server] of parts) add(protocol, server, form, { port: 53, vip })
+  await inTurn([...sockets.values()], 4, ({ protocol, host, ...at }) =>
+    protocol === 'udp' ? lab.serveUdp(host, at) : lab.serveSctp(host, at),
+  )
 }
 
 async function measure(lab: Lab, cells: readonly Cell[], log: Log): Promise<CellRow[]> {
   const faults = new Map<Cell, string[]>()
   let done = 0
   await inTurn(cells, CELLS_AT_A_TIME, async (cell) => {
-    if (cell.protocol !== 'sctp') faults.set(cell, await sendTraffic(lab, cell))
+    faults.set(cell, await sendTraffic(lab, cell))
     log(`${++done}/${cells.length} ${cell.name} ${faults.get(cell)?.join('; ') || 'ok'}`)
   })
   // The kernel sums the counters of a service every two seconds, so they are asked for last.
@@ -120,8 +131,7 @@ function judge(
 ): CellRow {
   if (counted === undefined)
     return { cell, text: 'missing', faults: ['the kernel has no such service'] }
-  if (cell.protocol === 'sctp') return { cell, text: 'programmed', faults }
-  const exchanges = cell.listeners.length + (cell.protocol === 'tcp' ? 2 : 0)
+  const exchanges = cell.listeners.length + (cell.protocol === 'udp' ? 0 : 2)
   const all = [...faults]
   if (counted.connections !== exchanges)
     all.push(`the director counted ${counted.connections} connections instead of ${exchanges}`)
@@ -133,6 +143,6 @@ function judge(
   const throughDirector = ['nat', 'local'].includes(methodOf(cell.form))
   if (counted.packetsOut > 0 !== throughDirector)
     all.push(`${counted.packetsOut} packets came back through the director`)
-  const what = cell.protocol === 'tcp' ? 'requests, 1 MB down, 1 MB up' : 'datagrams and answers'
+  const what = cell.protocol === 'udp' ? 'datagrams and answers' : 'requests, 1 MB down, 1 MB up'
   return { cell, text: `ok: ${cell.listeners.length} ${what}`, faults: all }
 }

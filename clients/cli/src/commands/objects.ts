@@ -156,7 +156,16 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   directors: ['site', 'addresses', 'state', 'labels'],
   'real-servers': ['site', 'addresses', 'state', 'gateway', 'labels'],
   pools: ['members', 'selector'],
-  'virtual-services': ['protocol', 'vips', 'ports', 'scheduler', 'pool', 'forwarding', 'carriedBy'],
+  'virtual-services': [
+    'protocol',
+    'vips',
+    'ports',
+    'firewallMark',
+    'scheduler',
+    'pool',
+    'forwarding',
+    'carriedBy',
+  ],
 }
 
 function objectTable(kind: string, items: readonly Readonly<Record<string, unknown>>[]): string {

@@ -3,9 +3,11 @@ import type { Check } from './check.ts'
 import { vipOnDirector, vipOnLoopback, vipPreferred } from './checks/director-vips.ts'
 import { duplicateVip } from './checks/duplicate-vip.ts'
 import { foreignManager } from './checks/foreign.ts'
+import { handshakes } from './checks/handshakes.ts'
 import { clockSkew, stateDirectory } from './checks/host.ts'
 import { kernelModules } from './checks/kernel-modules.ts'
 import { limits } from './checks/limits.ts'
+import { largeReceive } from './checks/large-receive.ts'
 import { liveDestinations } from './checks/live-destinations.ts'
 import { loops } from './checks/loops.ts'
 import { mssClamps, pathMtu } from './checks/mtu.ts'
@@ -16,6 +18,7 @@ import { portDiffers } from './checks/ports.ts'
 import { arpSysctls, vipOnRealServer } from './checks/real-server-vips.ts'
 import { drOnLink, routeToRealServer } from './checks/routes.ts'
 import { rpFilter } from './checks/rp-filter.ts'
+import { syncDaemon } from './checks/sync-daemon.ts'
 import { otherSysctls } from './checks/sysctls.ts'
 import { kernelTable } from './checks/table.ts'
 import { decapsulationOpen, guePort, tunnelDevice } from './checks/tunnel-devices.ts'
@@ -35,7 +38,9 @@ export const ALL_CHECKS: readonly Check[] = [
   natForwarding,
   natRedirects,
   snatConntrack,
+  handshakes,
   pathMtu,
+  largeReceive,
   tunnelDevice,
   guePort,
   rpFilter,
@@ -43,6 +48,7 @@ export const ALL_CHECKS: readonly Check[] = [
   arpSysctls,
   mssClamps,
   decapsulationOpen,
+  syncDaemon,
   persistenceDrain,
   loops,
   otherSysctls,

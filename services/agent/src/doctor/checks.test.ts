@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { findingSchema, ip, type HostPart, type ServiceState } from '@lvs-fleet/contract'
 import { ABLE, director, held, link, realServer, route } from '../../../../test/fakes/patients.ts'
-import { destination, service } from '../../../../test/fakes/states.ts'
+import { destination, markService, service } from '../../../../test/fakes/states.ts'
 import { ALL_CHECKS } from './all-checks.ts'
 import { examine, type Patient } from './check.ts'
-import type { Facts } from './facts/facts.ts'
+import type { Facts, Handshakes } from './facts/facts.ts'
 
 const facts =
   (change: (facts: Facts) => Partial<Facts>) =>
@@ -55,6 +55,47 @@ const redirects = (patient: Patient): Patient => {
   const sysctls = [...host.sysctls, { key, value: '0', accept: ['0'] }]
   return { ...patient, state: { ...patient.state, host: { ...host, sysctls } } }
 }
+const handshake = (row: Partial<Handshakes>) =>
+  facts(() => ({
+    handshakes: [
+      {
+        vip: ip('10.1.0.100'),
+        port: 80,
+        server: ip('10.2.0.11'),
+        halfOpen: 0,
+        completed: 0,
+        ...row,
+      },
+    ],
+  }))
+const synced = all(
+  host(() => ({
+    syncDaemons: [
+      {
+        role: 'master',
+        place: { holding: ip('10.1.0.10') },
+        syncId: 7,
+        group: ip('224.0.0.81'),
+        port: 8848,
+        ttl: 1,
+        maxlen: null,
+      },
+    ],
+  })),
+  facts(() => ({
+    syncDaemons: [
+      {
+        role: 'master',
+        device: 'eth0',
+        syncId: 7,
+        group: ip('224.0.0.81'),
+        port: 8848,
+        ttl: 1,
+        maxlen: 1472,
+      },
+    ],
+  })),
+)
 const persistent = (weights: readonly number[]) =>
   services(
     service(
@@ -103,6 +144,32 @@ const HEALTHY: Row[] = [
   { name: 'a real server', on: realServer, change: (patient) => patient, want: [] },
   { name: 'a director with NAT that forwards', change: nat, want: [] },
   {
+    name: 'a real server, which forwards nothing, with large receive offload',
+    on: realServer,
+    change: facts(() => ({ offloads: new Map([[2, new Set(['rx-lro'])]]) })),
+    want: [],
+  },
+  { name: 'a few handshakes that clients gave up', change: handshake({ halfOpen: 4 }), want: [] },
+  {
+    name: 'a busy real server with some clients that gave up',
+    change: handshake({ halfOpen: 50, completed: 51 }),
+    want: [],
+  },
+  {
+    name: 'handshakes with a port that is not ours',
+    change: handshake({ halfOpen: 50, port: 81 }),
+    want: [],
+  },
+  { name: 'a director whose sync daemon runs', change: synced, want: [] },
+  {
+    name: 'a director whose sync daemon cannot be seen',
+    change: all(
+      synced,
+      facts(() => ({ syncDaemons: null })),
+    ),
+    want: [],
+  },
+  {
     name: 'nothing known of kernel, routes, rules and clocks',
     change: facts(() => ({
       capabilities: null,
@@ -110,6 +177,8 @@ const HEALTHY: Row[] = [
       clamps: null,
       routes: new Map(),
       duplicates: null,
+      handshakes: null,
+      offloads: null,
       ruleset: null,
       clockSkewSeconds: null,
       sysctls: new Map([['net.ipv4.vs.conn_reuse_mode', '2']]),
@@ -270,7 +339,7 @@ const ILL: Row[] = [
   {
     name: 'a real server of DR that answers no ARP',
     change: facts(() => ({
-      neighbours: [{ address: ip('10.1.0.11'), linkIndex: 2, failed: true }],
+      neighbours: [{ address: ip('10.1.0.11'), linkIndex: 2, failed: true, mac: null }],
     })),
     want: ['risk dr-on-link rs-10.1.0.11 10.1.0.11'],
   },
@@ -319,6 +388,59 @@ const ILL: Row[] = [
     want: ['broken path-mtu interface eth0', 'broken path-mtu interface eth0'],
     command: 'ip link set eth0 mtu 1500',
   },
+  {
+    name: 'handshakes that no client completes, on the port of a virtual service',
+    change: handshake({ halfOpen: 5, completed: 5 }),
+    want: ['risk handshakes rs-10.2.0.11 10.2.0.11 by tun'],
+    found: /^5 connections wait for the client's answer, 5 had it$/,
+  },
+  {
+    name: 'large receive offload where clients come in',
+    change: facts(() => ({
+      offloads: new Map([
+        [1, new Set(['rx-gro'])],
+        [2, new Set(['rx-gro', 'rx-lro'])],
+        [9, new Set(['rx-lro'])],
+      ]),
+    })),
+    want: ['risk large-receive interface eth0'],
+    command: 'ethtool -K eth0 lro off',
+  },
+  {
+    name: 'handshakes behind a firewall mark',
+    change: all(
+      handshake({ halfOpen: 9, port: 8080, server: ip('10.1.0.11') }),
+      services(markService(7, [destination('10.1.0.11', { port: 0 })])),
+      host(() => ({
+        marks: [
+          {
+            protocol: 'tcp',
+            address: ip('10.1.0.100'),
+            ports: { from: 8000, to: 8999 },
+            mark: 7,
+          },
+        ],
+      })),
+    ),
+    want: ['risk handshakes rs-10.1.0.11 10.1.0.11 by dr'],
+  },
+  ...(['not running', 'with another id', 'on another interface'] as const).map((fault): Row => ({
+    name: `a sync daemon ${fault}`,
+    change: all(
+      synced,
+      facts(({ syncDaemons }) => ({
+        syncDaemons:
+          fault === 'not running'
+            ? []
+            : (syncDaemons ?? []).map((one) =>
+                fault === 'with another id' ? { ...one, syncId: 8 } : { ...one, device: 'eth1' },
+              ),
+      })),
+    ),
+    want: ['risk sync-daemon sync daemon master'],
+    found: fault === 'not running' ? /^not running$/ : /^id [78] on eth[01], group/,
+    ...(fault === 'not running' ? {} : { command: 'ipvsadm --stop-daemon master' }),
+  })),
   {
     name: 'a tunnel device that is not there',
     on: realServer,

@@ -76,6 +76,17 @@ const ROWS: {
     pointer: 'pool',
   },
   {
+    rule: 'one-packet-nat',
+    state: hostState([
+      service(vip, [destination('10.1.0.11', { forwarding: { method: 'nat' } })], {
+        protocol: 'udp',
+        flags: ['one-packet'],
+      }),
+    ]),
+    want: /nat cannot translate answers of one-packet scheduling back: use dr or tun/,
+    pointer: 'pool',
+  },
+  {
     rule: 'threshold-order',
     state: one({ lowerThreshold: 5 }),
     want: /lowerThreshold 5 is above upperThreshold 0, which 0 does not lift/,

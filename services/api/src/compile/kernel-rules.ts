@@ -19,6 +19,8 @@ import {
   type ServiceState,
 } from '@lvs-fleet/contract'
 
+import { readsFlag } from '../intent/service-rules.ts'
+
 export type Effect = 'refuses' | 'misroutes' | 'ignores'
 
 type Row = {
@@ -87,7 +89,7 @@ export const SERVICE_RULES: readonly ServiceRule[] = [
     source:
       'include/uapi/linux/ip_vs.h, IP_VS_SVC_F_SCHED1 and 2: read by ip_vs_sh.c and ip_vs_mh.c only',
     wrong: ({ flags, scheduler }) =>
-      (flags.includes('fallback') || flags.includes('port')) && !isHashing(scheduler)
+      flags.some((flag) => !readsFlag(scheduler, flag))
         ? `flags fallback and port belong to schedulers sh and mh: ${scheduler} ignores them`
         : undefined,
   },
@@ -138,6 +140,20 @@ export const DESTINATION_RULES: readonly DestinationRule[] = [
     wrong: ({ port, forwarding }, service) =>
       port !== portOf(service) && forwarding.method !== 'nat'
         ? `${forwarding.method} cannot translate ${portOf(service) === 0 ? 'many ports' : `port ${portOf(service)}`} to ${port}: only nat can`
+        : undefined,
+  },
+  {
+    id: 'one-packet-nat',
+    effect: 'misroutes',
+    answer: 'answers leave with the address of the real server, which the client never asked',
+    source:
+      'net/netfilter/ipvs/ip_vs_conn.c, ip_vs_conn_hash: connections of one packet are in no table, so ip_vs_out finds none to translate back by',
+    // Other protocols ignore the flag; behind a mark there may be UDP.
+    wrong: ({ forwarding }, { flags, protocol }) =>
+      flags.includes('one-packet') &&
+      forwarding.method === 'nat' &&
+      (protocol === 'udp' || protocol === 'fwmark')
+        ? 'nat cannot translate answers of one-packet scheduling back: use dr or tun, or take the flag away'
         : undefined,
   },
   {
@@ -198,10 +214,6 @@ function cidrOf(text: string) {
   const cidr = parseCidr(text)
   if (cidr === undefined) throw new Error(`${text} is no network`)
   return cidr
-}
-
-function isHashing(scheduler: string): boolean {
-  return scheduler === 'sh' || scheduler === 'mh'
 }
 
 const BITS: Readonly<Record<Family, number>> = { ipv4: 32, ipv6: 128 }

@@ -15,6 +15,11 @@ const SCHEDULER_FLAGS: Partial<Record<Scheduler, readonly ServiceFlag[]>> = {
   mh: ['fallback', 'port'],
 }
 
+/** False for a flag that the kernel keeps and this scheduler does not look at. */
+export function readsFlag(scheduler: Scheduler, flag: ServiceFlag): boolean {
+  return flag === 'one-packet' || (SCHEDULER_FLAGS[scheduler] ?? []).includes(flag)
+}
+
 /** Marks that LVS Fleet chooses itself lie here; see compile/listeners.ts. */
 export const RESERVED_MARKS = { from: 0x4c00_0000, to: 0x4cff_ffff } as const
 
@@ -34,16 +39,15 @@ function flagRules(service: VirtualServiceSpec): Problem[] {
       problems.push(problem(at, 'flag-conflict', 'one-packet scheduling excludes persistence'))
     }
   }
-  const read = SCHEDULER_FLAGS[service.scheduler] ?? []
   for (const flag of service.flags) {
-    if (flag === 'one-packet' || read.includes(flag)) continue
+    if (readsFlag(service.scheduler, flag)) continue
     const text = `flag ${flag} belongs to schedulers sh and mh; ${service.scheduler} would ignore it`
     problems.push(problem(at, 'flag-conflict', text))
   }
   return problems
 }
 
-/** ip_vs_sip_fill_param answers EINVAL to anything but UDP, and the kernel then goes on without the engine. */
+/** ip_vs_sip_fill_param answers EINVAL to anything but UDP, and ip_vs_sched_persist then drops the packet; measured on 6.1. */
 function engineRules(service: VirtualServiceSpec): Problem[] {
   const engine = service.persistence?.engine ?? null
   if (engine === null || service.protocol === 'udp') return []
@@ -52,7 +56,7 @@ function engineRules(service: VirtualServiceSpec): Problem[] {
     name: service.name,
     path: ['persistence', 'engine'],
   } as const
-  const text = `${engine} reads UDP packets only; the kernel would ignore it for ${service.protocol}: set protocol to udp, or leave it out`
+  const text = `${engine} reads UDP packets only; the kernel would drop every packet of ${service.protocol}: set protocol to udp, or leave it out`
   return [problem(at, 'engine-protocol', text)]
 }
 

@@ -61,7 +61,8 @@ async function udp(request: UdpRequest): Promise<Histogram> {
   return histogram
 }
 
-function udpExchange({ client, address, port, timeoutMs, src }: UdpRequest): Promise<string> {
+function udpExchange(request: UdpRequest): Promise<string> {
+  const { client, address, port, timeoutMs, src, message = '?' } = request
   const v6 = isIPv6(address)
   const any = v6 ? '::' : '0.0.0.0'
   return new Promise((resolve) => {
@@ -77,10 +78,10 @@ function udpExchange({ client, address, port, timeoutMs, src }: UdpRequest): Pro
       resolve(outcome)
     }
     const timer = setTimeout(() => finish('TIMEOUT'), timeoutMs)
-    socket.on('message', (message) => finish(message.toString()))
+    socket.on('message', (answer) => finish(answer.toString()))
     socket.on('error', (error: NodeJS.ErrnoException) => finish(`ERR ${error.code}`))
     // Connected, so that an ICMP error about the datagram is heard.
-    socket.connect(port, address, () => socket.send('?'))
+    socket.connect(port, address, () => socket.send(message))
   })
 }
 

@@ -1,7 +1,9 @@
 // One HTTP request on a new connection, made in a client's namespace, and what came of it in one line:
 // the answerer's own words, "TIMEOUT", or "ERR" with the errno.
-import { connect, isIPv6, type Socket } from 'node:net'
+import { connect, isIPv6, Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { inNamespace } from '../namespace.ts'
+import { sctpSocket } from './sctp.ts'
 
 export type Target = { readonly address: string; readonly port: number; readonly path: string }
 export type Exchange = {
@@ -10,7 +12,11 @@ export type Exchange = {
   readonly timeoutMs: number
   readonly upload?: number | undefined
   readonly src?: string | undefined
+  readonly protocol?: 'tcp' | 'sctp' | undefined
 }
+
+/** Bytes of one write: SCTP refuses a message that its send buffer cannot hold as a whole. */
+const PIECE = 64 * 1024
 
 export function parseTarget(url: string): Target {
   const { hostname, port, pathname } = new URL(url)
@@ -36,6 +42,27 @@ export function openSocket(client: string, { address, port }: Target, src?: stri
   )
 }
 
+/** Bound to `src` alone, see sctpSocket. */
+function openSctpSocket(client: string, { address, port }: Target, src: string): Socket {
+  const fd = inNamespace(client, () => sctpSocket({ address: src, port: 0 }))
+  // Unconnected, it cannot be read yet: connect begins that.
+  const unread = { fd, readable: true, writable: true, manualStart: true }
+  return new Socket(unread).connect({ host: address, port })
+}
+
+/** Piece after piece, each when the one before is gone; then leaves the socket as it is, or ends it. */
+export function send(socket: Socket, bytes: Buffer, { end }: { readonly end: boolean }): void {
+  if (bytes.length <= PIECE) {
+    if (end) socket.end(bytes)
+    else socket.write(bytes)
+    return
+  }
+  const pieces = function* () {
+    for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE)
+  }
+  Readable.from(pieces(), { objectMode: false }).pipe(socket, { end })
+}
+
 export function requestBytes({ address, path }: Target, upload = 0): Buffer {
   const method = upload > 0 ? 'POST' : 'GET'
   const host = isIPv6(address) ? `[${address}]` : address
@@ -44,11 +71,16 @@ export function requestBytes({ address, path }: Target, upload = 0): Buffer {
   return Buffer.concat([Buffer.from(head), Buffer.alloc(upload, 'u')])
 }
 
-export function exchange({ client, target, timeoutMs, upload, src }: Exchange): Promise<string> {
+export function exchange(request: Exchange): Promise<string> {
+  const { client, target, timeoutMs, upload, src, protocol = 'tcp' } = request
+  if (protocol === 'sctp' && src === undefined) throw new Error('SCTP needs the source address')
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     const timer = setTimeout(() => finish('TIMEOUT'), timeoutMs)
-    const socket = openSocket(client, target, src)
+    const socket =
+      protocol === 'sctp' && src !== undefined
+        ? openSctpSocket(client, target, src)
+        : openSocket(client, target, src)
     const finish = (outcome: string) => {
       clearTimeout(timer)
       socket.destroy()
@@ -60,7 +92,7 @@ export function exchange({ client, target, timeoutMs, upload, src }: Exchange): 
       finish(`ERR ${error.code ?? error.message}`),
     )
     // Not half-closed: a server of Node's http takes that for a client that went away.
-    socket.write(requestBytes(target, upload))
+    send(socket, requestBytes(target, upload), { end: false })
   })
 }
 

@@ -5,6 +5,8 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { serveHelper } from '../helper.ts'
 import { inNamespace } from '../namespace.ts'
+import { send } from './exchange.ts'
+import { sctpSocket } from './sctp.ts'
 
 type Request = { path: string; contentLength: number; bodyStart: number }
 
@@ -28,11 +30,20 @@ serveHelper(async (op, args) => {
   }
   if (op === 'serve') await Promise.all(ports.map((each) => serveHttp(host, each)))
   else if (op === 'serveUdp') await serveUdp(host, port, bind ?? '::')
+  else if (op === 'serveSctp') await serveSctp(host, port, bind ?? '')
   else if (op === 'unserve') stopAll(host)
   else throw new Error(`traffic servers know no request ${op}`)
 })
 
-function serveHttp(host: string, port: number): Promise<void> {
+// No host name: with one, Node would look it up first and listen later, in another namespace.
+const serveHttp = (host: string, port: number) =>
+  listen(host, port, (server) => server.listen({ port, backlog: 512 }))
+
+/** Behind DR and TUN `bind` must be the VIP; always one address, see sctpSocket. */
+const serveSctp = (host: string, port: number, bind: string) =>
+  listen(host, port, (server) => server.listen({ fd: sctpSocket({ address: bind, port }) }))
+
+function listen(host: string, port: number, start: (server: Server) => void): Promise<void> {
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     const open = connections.get(host) ?? new Set()
     connections.set(host, open.add(socket))
@@ -44,8 +55,7 @@ function serveHttp(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.once('listening', resolve)
-    // No host name: with one, Node would look it up first and listen later, in another namespace.
-    inNamespace(host, () => server.listen({ port, backlog: 512 }))
+    inNamespace(host, () => start(server))
   })
 }
 
@@ -93,7 +103,7 @@ function respond(socket: Socket, { path, contentLength }: Request, answer: strin
 
 function finish(socket: Socket, body: Buffer): void {
   const head = `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
-  if (!socket.destroyed) socket.end(Buffer.concat([Buffer.from(head), body]))
+  if (!socket.destroyed) send(socket, Buffer.concat([Buffer.from(head), body]), { end: true })
 }
 
 /** Sends a byte each 200 ms, for ever: an established connection that a client can watch. */

@@ -7,6 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execFileSync } from 'node:child_process'
 import type { Op, ServiceRef } from '@lvs-fleet/contract'
 import { KernelError, type Kernel } from '../../../../services/agent/src/kernel/kernel.ts'
+import {
+  openInspector,
+  type Inspector,
+} from '../../../../services/agent/src/kernel/inspect/inspector.ts'
+import type { NeighbourRef } from '../../../../services/agent/src/kernel/inspect/neighbours.ts'
 import { openKernel } from '../../../../services/agent/src/kernel/linux-kernel.ts'
 
 const READS = [
@@ -35,6 +40,9 @@ export type Step =
   | { readonly do: (typeof READS)[number] }
   | { readonly do: 'listDestinations'; readonly services: readonly ServiceRef[] }
   | { readonly do: 'readSysctls'; readonly keys: readonly string[] }
+  /** The doctor's own questions: pairs of address and MAC address, offloads by name of the interface. */
+  | { readonly do: 'whoElseHas'; readonly asked: readonly NeighbourRef[] }
+  | { readonly do: 'offloads' }
   /** How many calls a listener gets within `waitMs`, while `ops` and a shell command change things. */
   | {
       readonly do: 'listen'
@@ -65,6 +73,13 @@ async function perform(kernel: Kernel, step: Step): Promise<unknown> {
       return kernel.listDestinations(step.services)
     case 'readSysctls':
       return Object.fromEntries(await kernel.readSysctls(step.keys))
+    case 'whoElseHas':
+      return [...(await inspect((inspector) => inspector.whoElseHas(step.asked)))]
+    case 'offloads': {
+      const offloads = await inspect((inspector) => inspector.offloads())
+      const { links } = await kernel.observeNetwork()
+      return links.map(({ index, name }) => [name, [...(offloads?.get(index) ?? [])]])
+    }
     case 'listen': {
       let calls = 0
       const leave = kernel.onNetworkChange(() => calls++)
@@ -87,6 +102,15 @@ async function perform(kernel: Kernel, step: Step): Promise<unknown> {
       return kernel[step.do]()
     default:
       return step satisfies never
+  }
+}
+
+async function inspect<T>(ask: (inspector: Inspector) => Promise<T>): Promise<T> {
+  const inspector = openInspector()
+  try {
+    return await ask(inspector)
+  } finally {
+    inspector.close()
   }
 }
 

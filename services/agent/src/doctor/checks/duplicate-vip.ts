@@ -1,9 +1,9 @@
-/** Another host answers ARP for a VIP of this director; asked actively, so only where arping is installed. */
+/** Another host answers ARP for a VIP of this director; asked actively, so by the full examination only. */
 import type { Check, Found } from '../check.ts'
 
 export const duplicateVip: Check = {
   id: 'vip-duplicate',
-  title: 'no other host answers ARP for a VIP (needs arping)',
+  title: 'no other host answers ARP for a VIP',
   examine: ({ facts }) =>
     [...(facts.duplicates ?? new Map<string, string>())].map(([vip, seen]): Found => ({
       severity: 'broken',

@@ -9,6 +9,7 @@ import { KernelError, type Kernel, type ObservedNetwork } from '../../kernel/ker
 import type { InForceView } from '../check.ts'
 import type { Facts, ManagerProcess } from './facts.ts'
 import type { HostReader } from './host-reader.ts'
+import { parseHandshakes } from './parse-connections.ts'
 import { managerOf, parseCounters } from './parse-proc.ts'
 import { parseRuleset } from './parse-ruleset.ts'
 import { sysctlKeys } from './sysctl-keys.ts'
@@ -29,7 +30,9 @@ export type CollectOptions = {
 
 /** Addresses whose route is asked for, and VIPs asked by ARP: a bound for hosts with thousands. */
 const ROUTES_MAX = 256
-const ARPING_MAX = 16
+const ASKED_MAX = 256
+/** About 40,000 connections: the table is in the order of a hash, so its beginning tells of all. */
+const CONNECTIONS_BYTES_MAX = 4 * 1024 * 1024
 
 export async function collectFacts(
   ports: CollectPorts,
@@ -52,12 +55,18 @@ export async function collectFacts(
       state.host.guePorts.length === 0
         ? []
         : await kernel.observeGuePorts().catch(nullForKernelError),
+    syncDaemons:
+      state.host.syncDaemons.length === 0
+        ? []
+        : await kernel.listSyncDaemons().catch(nullForKernelError),
     clamps: isFull ? await kernel.observeClamps().catch(nullForKernelError) : null,
     ...ipvs,
     destinations: isFull && ipvs.services !== null ? await readDestinations(kernel, state) : null,
+    handshakes: isFull ? await readHandshakes(reader) : null,
     routes: await readRoutes(inspector, state),
     neighbours: await inspector.neighbours(),
-    duplicates: isFull ? await askDuplicates(reader, state, network) : null,
+    duplicates: isFull ? await askDuplicates(inspector, state, network) : null,
+    offloads: isFull ? await inspector.offloads().catch(nullForKernelError) : null,
     managers: await readManagers(reader, namespace?.own),
     ruleset: isFull ? await readRuleset(reader) : null,
     counters: await readCounters(reader),
@@ -100,6 +109,11 @@ async function readDestinations(
   return byService
 }
 
+async function readHandshakes(reader: HostReader): Promise<Facts['handshakes']> {
+  const text = await reader.readStart('/proc/net/ip_vs_conn', CONNECTIONS_BYTES_MAX)
+  return text === undefined ? null : parseHandshakes(text)
+}
+
 async function readRoutes(
   inspector: Inspector,
   state: Pick<InForceView, 'services'>,
@@ -120,36 +134,18 @@ async function readRoutes(
   return routes
 }
 
-/** `arping -D` asks without a source address, so nobody's ARP cache learns anything; it ends with 1 when somebody answered. */
 async function askDuplicates(
-  reader: HostReader,
+  inspector: Inspector,
   state: Pick<InForceView, 'host'>,
   network: ObservedNetwork,
 ): Promise<Facts['duplicates']> {
-  const duplicates = new Map<Ip, string>()
+  const loopback = network.links.find(({ name }) => name === 'lo')?.index
   const asked = state.host.addresses
     .filter(({ address, place }) => 'holding' in place && familyOf(address) === 'ipv4')
-    .slice(0, ARPING_MAX)
-  for (const { address } of asked) {
-    const held = network.addresses.find((one) => one.address === address)
-    const link = network.links.find(({ index }) => index === held?.linkIndex)
-    if (link === undefined || link.name === 'lo') continue
-    const result = await reader.run([
-      'arping',
-      '-D',
-      '-c',
-      '1',
-      '-w',
-      '1',
-      '-I',
-      link.name,
-      address,
-    ])
-    if (result === undefined) return null
-    const mac = /\[([0-9a-fA-F:]{11,17})\]/.exec(result.output)?.[1]
-    if (mac !== undefined) duplicates.set(address, mac)
-  }
-  return duplicates
+    .flatMap(({ address }) => network.addresses.filter((held) => held.address === address))
+    .filter(({ linkIndex }) => linkIndex !== loopback)
+    .slice(0, ASKED_MAX)
+  return inspector.whoElseHas(asked)
 }
 
 async function readManagers(

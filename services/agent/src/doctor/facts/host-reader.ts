@@ -1,5 +1,5 @@
 /** HostReader: what the doctor reads of the host beside the kernel's netlink. Fakes have files in memory. */
-import { readdir, readFile, readlink, statfs, writeFile, rm } from 'node:fs/promises'
+import { open, readdir, readFile, readlink, statfs, writeFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { errnoOf } from '../../ports.ts'
@@ -8,6 +8,8 @@ import type { StateDirectory } from './facts.ts'
 export type HostReader = {
   /** undefined when it is not there or may not be read. */
   readText(path: string): Promise<string | undefined>
+  /** The same, at most its first bytes. */
+  readStart(path: string, bytesMax: number): Promise<string | undefined>
   /** Names in a folder; empty when there is none. */
   list(path: string): Promise<readonly string[]>
   readLink(path: string): Promise<string | undefined>
@@ -22,10 +24,24 @@ const PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
 
 export const hostReader: HostReader = {
   readText: (path) => readFile(path, 'utf8').catch(() => undefined),
+  readStart: (path, bytesMax) => readStart(path, bytesMax).catch(() => undefined),
   list: (path) => readdir(path).catch(() => []),
   readLink: (path) => readlink(path).catch(() => undefined),
   run: (command) => outputOf(command),
   tryStateDirectory,
+}
+
+/** Files of /proc have no size, and give what they please at a time. */
+async function readStart(path: string, bytesMax: number): Promise<string> {
+  await using file = await open(path)
+  const bytes = Buffer.alloc(bytesMax)
+  let length = 0
+  while (length < bytesMax) {
+    const { bytesRead } = await file.read(bytes, length, bytesMax - length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return bytes.toString('latin1', 0, length)
 }
 
 function outputOf([file = '', ...args]: readonly string[]) {

@@ -1,6 +1,7 @@
 /** Texts of the host as facts: sysctl.d, /proc/net/snmp, command lines, nft. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { parseHandshakes } from './parse-connections.ts'
 import { managerOf, parseCounters } from './parse-proc.ts'
 import { parseRuleset } from './parse-ruleset.ts'
 import { readSysctlFiles, sysctlOrigins } from './sysctl-origins.ts'
@@ -65,6 +66,50 @@ it('counters are named as nstat names them', () => {
   })
 })
 
+describe('the connection table as handshakes', () => {
+  const HEAD = 'Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n'
+  const line = (state: string, { protocol = 'TCP', server = '0A02000B' } = {}) =>
+    `${protocol} 0A010902 D431 0A010064 0050 ${server} 0050 ${state.padEnd(11)}      57\n`
+  const SIX = 'fd01:0000:0000:0000:0000:0000:0000:0100'
+  const ROWS: { name: string; text: string; want: string[] }[] = [
+    { name: 'nothing', text: HEAD, want: [] },
+    {
+      name: 'each state on its side',
+      text: `${HEAD}${['SYN_RECV', 'SYN_RECV', 'ESTABLISHED', 'TIME_WAIT', 'CLOSE', 'NONE'].map((state) => line(state)).join('')}`,
+      want: ['10.1.0.100 80 10.2.0.11: 2 wait, 2 went on'],
+    },
+    {
+      name: 'each real server for itself, other protocols not at all',
+      text: `${HEAD}${line('SYN_RECV')}${line('SYN_RECV', { server: '0A02000C' })}${line('UDP', { protocol: 'UDP' })}`,
+      want: [
+        '10.1.0.100 80 10.2.0.11: 1 wait, 0 went on',
+        '10.1.0.100 80 10.2.0.12: 1 wait, 0 went on',
+      ],
+    },
+    {
+      name: 'IPv6 behind an IPv4 tunnel',
+      text: `${HEAD}TCP ${SIX} D431 ${SIX} 01BB 0A02000B 01BB ESTABLISHED     899\n`,
+      want: ['fd01::100 443 10.2.0.11: 0 wait, 1 went on'],
+    },
+    {
+      name: 'a line that is cut',
+      text: `${HEAD}${line('SYN_RECV')}TCP 0A010902 D431 0A010064 0050 0A02000B 0050 SYN_REC`,
+      want: ['10.1.0.100 80 10.2.0.11: 1 wait, 0 went on'],
+    },
+  ]
+  for (const { name, text, want } of ROWS) {
+    it(name, () =>
+      assert.deepEqual(
+        parseHandshakes(text).map(
+          ({ vip, port, server, halfOpen, completed }) =>
+            `${vip} ${port} ${server}: ${halfOpen} wait, ${completed} went on`,
+        ),
+        want,
+      ),
+    )
+  }
+})
+
 describe('programs that manage IPVS', () => {
   const ROWS: [string, string | undefined][] = [
     ['/usr/sbin/keepalived\0-n', 'keepalived'],
@@ -101,6 +146,7 @@ describe('nft rules', () => {
 function memoryReader(files: Readonly<Record<string, string>>): HostReader {
   return {
     readText: async (path) => files[path],
+    readStart: async (path) => files[path],
     list: async (folder) =>
       Object.keys(files)
         .filter((path) => path.startsWith(`${folder}/`))

@@ -1,14 +1,17 @@
 /**
  * What the doctor asks the kernel beyond the ordinary port: which way a packet would go (RTM_GETROUTE, as
- * `ip route get`), and who answers ARP and NDP in the neighbourhood. Reads only.
+ * `ip route get`), and who answers ARP and NDP in the neighbourhood. Changes nothing but, for a second, entries of
+ * the neighbour table that nothing uses.
  */
 import { bytesToIp, familyOf, hostPrefixLength, ipToBytes, type Ip } from '@lvs-fleet/contract'
 import { AttributeTable, binary, nested, u32 } from '../netlink/attributes.ts'
-import { NETLINK_ROUTE, NLM_F_DUMP, NLM_F_REQUEST } from '../netlink/constants.ts'
+import { NETLINK_ROUTE, NLM_F_REQUEST } from '../netlink/constants.ts'
 import { malformed, type NetlinkMessage } from '../netlink/message.ts'
 import type { MessageWriter } from '../netlink/message-writer.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
-import { AF_INET, AF_INET6, AF_UNSPEC } from '../rtnl/constants.ts'
+import { AF_INET, AF_INET6 } from '../rtnl/constants.ts'
+import { readOffloads } from './offloads.ts'
+import { listNeighbours, whoElseHas, type Neighbour, type NeighbourRef } from './neighbours.ts'
 
 /** How a packet of this host to one address would leave; `failure` where there is no way. */
 export type RouteAnswer =
@@ -24,27 +27,21 @@ export type RouteAnswer =
     }
   | { readonly ok: false; readonly code: string; readonly message: string }
 
-export type Neighbour = {
-  readonly address: Ip
-  readonly linkIndex: number
-  /** Nobody answered ARP or NDP for it. */
-  readonly failed: boolean
-}
-
 export type Inspector = {
   /** One answer per address, same order. */
   routesTo(addresses: readonly Ip[]): Promise<RouteAnswer[]>
   neighbours(): Promise<readonly Neighbour[]>
+  /** Asks by ARP for IPv4 addresses that this host holds itself: the MAC address of another one that answers. */
+  whoElseHas(asked: readonly NeighbourRef[]): Promise<ReadonlyMap<Ip, string>>
+  /** Names of the offloads that are on, by index of the interface; null where the kernel has no such answer. */
+  offloads(): Promise<ReadonlyMap<number, ReadonlySet<string>> | null>
   close(): void
 }
 
-/** include/uapi/linux/{rtnetlink,neighbour}.h (Linux 6.1). */
+/** include/uapi/linux/rtnetlink.h (Linux 6.1). */
 const RTM_GETROUTE = 26
-const RTM_GETNEIGH = 30
 const RTN_LOCAL = 2
-const NUD_FAILED = 0x20
 const ROUTE_HEADER_BYTES = 12
-const NEIGHBOUR_HEADER_BYTES = 12
 
 const METRICS = new AttributeTable({ mtu: { number: 2, codec: u32 } })
 const ROUTE = new AttributeTable({
@@ -54,7 +51,6 @@ const ROUTE = new AttributeTable({
   preferredSource: { number: 7, codec: binary },
   metrics: { number: 8, codec: nested(METRICS) },
 })
-const NEIGHBOUR = new AttributeTable({ address: { number: 1, codec: binary } })
 
 export function openInspector(): Inspector {
   const socket = new NetlinkSocket({ protocol: NETLINK_ROUTE })
@@ -64,10 +60,9 @@ export function openInspector(): Inspector {
       for (const address of addresses) answers.push(await askRoute(socket, address))
       return answers
     },
-    async neighbours() {
-      const all = await socket.dump('list neighbours', dumpNeighbours, decodeNeighbour)
-      return all.filter((neighbour) => neighbour !== undefined)
-    },
+    neighbours: () => listNeighbours(socket),
+    whoElseHas: (asked) => whoElseHas(socket, asked),
+    offloads: readOffloads,
     close: () => socket.close(),
   }
 }
@@ -103,29 +98,5 @@ function decodeRoute({ bytes, start, end }: NetlinkMessage): RouteAnswer {
     linkIndex: values.outputLink ?? 0,
     source: values.preferredSource === undefined ? null : bytesToIp(values.preferredSource),
     mtu: values.metrics?.mtu ?? null,
-  }
-}
-
-/** struct ndmsg: family, padding, interface, state, flags, type. */
-function dumpNeighbours(writer: MessageWriter): void {
-  writer.begin(RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP)
-  writer.u8(AF_UNSPEC)
-  for (let i = 0; i < 3; i++) writer.u8(0)
-  writer.s32(0)
-  writer.u16(0)
-  writer.u16(0)
-  writer.end()
-}
-
-function decodeNeighbour({ bytes, start, end }: NetlinkMessage): Neighbour | undefined {
-  if (end - start < NEIGHBOUR_HEADER_BYTES) throw malformed('a neighbour header is cut')
-  const family = bytes.readUInt8(start)
-  if (family !== AF_INET && family !== AF_INET6) return undefined
-  const { address } = NEIGHBOUR.decode(bytes, start + NEIGHBOUR_HEADER_BYTES, end)
-  if (address === undefined) return undefined
-  return {
-    address: bytesToIp(address),
-    linkIndex: bytes.readInt32LE(start + 4),
-    failed: (bytes.readUInt16LE(start + 8) & NUD_FAILED) !== 0,
   }
 }
