@@ -16,6 +16,7 @@ import {
   serviceFlagSchema,
   weightSchema,
 } from './ipvs.ts'
+import { OVERRIDES_MAX, overrideStateSchema, placementSchema, policySchema } from './policy.ts'
 
 export const ROLES = ['director', 'real-server'] as const
 export const roleSchema = z.enum(ROLES)
@@ -32,6 +33,10 @@ export const destinationStateSchema = z.object({
   /** Connections; 0 = no limit. */
   upperThreshold: z.int().min(0),
   lowerThreshold: z.int().min(0),
+  /** Of destinations whose service has a policy. */
+  placement: placementSchema.optional(),
+  /** The first that has not expired counts. */
+  overrides: z.array(overrideStateSchema).max(OVERRIDES_MAX).optional(),
 })
 export type DestinationState = z.infer<typeof destinationStateSchema>
 
@@ -70,6 +75,8 @@ const serviceFields = {
   persistence: persistenceStateSchema.nullable(),
   /** How long a removed destination may finish its connections at weight 0. */
   drainSeconds: z.int().min(0).max(86_400),
+  /** How the director spreads connections over levels; absent = one level. */
+  policy: policySchema.optional(),
   destinations: z.array(destinationStateSchema),
 }
 
