@@ -6,6 +6,7 @@
  */
 import {
   destinationKey,
+  PROPORTIONAL_SCHEDULERS,
   serviceKey,
   type Level,
   type Policy,
@@ -61,13 +62,6 @@ const ONE_LEVEL: Policy = {
   slowStartSeconds: 0,
   capacities: [],
 }
-
-/**
- * Schedulers that give connections in proportion to weights. The others look at 0 or not 0 (rr, lc, dh, lblc,
- * lblcr), at the order of weights (fo), take them for a number of connections (ovf), or have 256 places for all
- * of them (sh): they get intent's weight or 0.
- */
-const PROPORTIONAL: ReadonlySet<Scheduler> = new Set(['wrr', 'wlc', 'sed', 'nq', 'mh', 'twos'])
 
 export function weigh(service: ServiceState, inputs: WeighInputs): Weighed {
   const policy = service.policy ?? ONE_LEVEL
@@ -252,7 +246,8 @@ function weightsOf(
   taking: readonly Member[],
   shared: { readonly shares: Shares; readonly siteFactors: SiteFactors },
 ): number[] {
-  const weights = PROPORTIONAL.has(scheduler)
+  // Where weights give no proportion, exact ones mean nothing: intent's own, or 0.
+  const weights = PROPORTIONAL_SCHEDULERS.has(scheduler)
     ? integerWeights(exactWeights(taking, shared))
     : taking.map(({ weight }) => weight)
   const byKey = new Map(taking.map(({ key }, i) => [key, weights[i] ?? 0]))

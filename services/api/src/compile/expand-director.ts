@@ -21,6 +21,7 @@ import type { Route } from './destinations.ts'
 import { directorSysctls, directorTimeouts, syncDaemons } from './director-settings.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, marksOf } from './listeners.ts'
+import { expandOverride, expandPolicy } from './policy.ts'
 
 export type ServiceRoutes = {
   readonly service: VirtualServiceSpec
@@ -33,7 +34,7 @@ export function expandDirector(
   carried: readonly ServiceRoutes[],
   index: FleetIndex,
 ): HostState {
-  const services = carried.flatMap(({ service, routes }) => expandService(service, routes))
+  const services = carried.flatMap(({ service, routes }) => expandService(service, routes, index))
   const sourceNats = sourceNatsOf(carried)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
@@ -58,7 +59,12 @@ export function expandDirector(
   }
 }
 
-function expandService(service: VirtualServiceSpec, routes: readonly Route[]): ServiceState[] {
+function expandService(
+  service: VirtualServiceSpec,
+  routes: readonly Route[],
+  index: FleetIndex,
+): ServiceState[] {
+  const policy = index.policyOf(service.pool)
   const expanded = new Map<string, ServiceState>()
   for (const { ref, vip } of listenersOf(service)) {
     const key = serviceKey(ref)
@@ -72,7 +78,10 @@ function expandService(service: VirtualServiceSpec, routes: readonly Route[]): S
       flags: service.flags,
       persistence: expandPersistence(service, familyOf(vip)),
       drainSeconds: service.drainSeconds,
-      destinations: own.flatMap(expandDestination).toSorted(byDestinationKey),
+      ...(policy === null ? {} : { policy: expandPolicy(policy) }),
+      destinations: own
+        .flatMap((route) => expandDestination(route, service.pool, index))
+        .toSorted(byDestinationKey),
     })
   }
   return [...expanded.values()]
@@ -105,8 +114,9 @@ function expandPersistence(
   }
 }
 
-function expandDestination(route: Route): DestinationState[] {
+function expandDestination(route: Route, pool: string, index: FleetIndex): DestinationState[] {
   if (!route.choice.ok) return []
+  const overrides = index.overridesOf(route.server.name, pool).map(expandOverride)
   return [
     {
       realServer: route.server.name,
@@ -116,6 +126,8 @@ function expandDestination(route: Route): DestinationState[] {
       weight: route.weight,
       upperThreshold: route.member.upperThreshold,
       lowerThreshold: route.member.lowerThreshold,
+      ...(route.placement === undefined ? {} : { placement: route.placement }),
+      ...(overrides.length === 0 ? {} : { overrides }),
     },
   ]
 }

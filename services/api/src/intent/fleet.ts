@@ -1,5 +1,5 @@
 /**
- * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is five
+ * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is six
  * sorted lists. Same content, same fleet, whatever the order it was written in.
  */
 import * as z from 'zod'
@@ -9,6 +9,7 @@ import {
   KINDS,
   type DirectorSpec,
   type Kind,
+  type OverrideSpec,
   type PoolSpec,
   type RealServerSpec,
   type SiteSpec,
@@ -23,6 +24,7 @@ export type Fleet = {
   readonly realServers: readonly RealServerSpec[]
   readonly pools: readonly PoolSpec[]
   readonly virtualServices: readonly VirtualServiceSpec[]
+  readonly overrides: readonly OverrideSpec[]
 }
 
 export const EMPTY_FLEET: Fleet = {
@@ -31,32 +33,53 @@ export const EMPTY_FLEET: Fleet = {
   realServers: [],
   pools: [],
   virtualServices: [],
+  overrides: [],
 }
 
-/** The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. */
+/**
+ * The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. But for overrides:
+ * a document without any leaves them alone, because they are made in incidents and not where documents are kept.
+ */
 export const fleetSchema = z.strictObject({
   sites: z.record(nameSchema, BODY_SCHEMAS.site).default({}),
   directors: z.record(nameSchema, BODY_SCHEMAS.director).default({}),
   realServers: z.record(nameSchema, BODY_SCHEMAS['real-server']).default({}),
   pools: z.record(nameSchema, BODY_SCHEMAS.pool).default({}),
   virtualServices: z.record(nameSchema, BODY_SCHEMAS['virtual-service']).default({}),
+  overrides: z.record(nameSchema, BODY_SCHEMAS.override).optional(),
 })
 export type FleetDocument = z.output<typeof fleetSchema>
 
-export function fleetFromDocument(document: FleetDocument): Fleet {
+/** `held`: overrides that stand; of real servers that leave with the document they go, too. */
+export function fleetFromDocument(
+  document: FleetDocument,
+  held: readonly OverrideSpec[] = [],
+): Fleet {
   return {
     sites: namedList(document.sites),
     directors: namedList(document.directors),
     realServers: namedList(document.realServers),
     pools: namedList(document.pools),
     virtualServices: namedList(document.virtualServices),
+    overrides:
+      document.overrides === undefined
+        ? held.filter(({ realServer, pool }) => isThere(document, realServer, pool))
+        : namedList(document.overrides),
   }
+}
+
+function isThere(document: FleetDocument, realServer: string, pool: string | null): boolean {
+  return (
+    Object.hasOwn(document.realServers, realServer) &&
+    (pool === null || Object.hasOwn(document.pools, pool))
+  )
 }
 
 /** The document as it would be written again: parses to the same fleet. */
 export function fleetToDocument(fleet: Fleet): Record<string, Record<string, unknown>> {
+  const kinds = KINDS.filter((kind) => kind !== 'override' || fleet.overrides.length > 0)
   return Object.fromEntries(
-    KINDS.map((kind) => [
+    kinds.map((kind) => [
       FLEET_KEYS[kind],
       Object.fromEntries(objectsOf(fleet, kind).map((spec) => [spec.name, bodyToDocument(spec)])),
     ]),

@@ -1,6 +1,7 @@
 /** Pool: real servers that serve the same thing, listed or selected by labels, shared by virtual services. */
-import { portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/contract'
+import { LEVELS_MAX, portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
+import { policySchema } from './policy.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** What an operator may ask for; `local` is an effect of the kernel and never asked. */
@@ -28,6 +29,13 @@ export const memberSchema = z.strictObject({
   tunnel: tunnelRequestSchema.nullable().default(null),
   upperThreshold: thresholdSchema,
   lowerThreshold: thresholdSchema,
+  /** Level of this member on every director, instead of the one that the policy's `levels` give; 0 is first. */
+  level: z
+    .int()
+    .min(0)
+    .max(LEVELS_MAX - 1)
+    .nullable()
+    .default(null),
 })
 export type Member = z.output<typeof memberSchema>
 
@@ -44,4 +52,6 @@ export const poolSchema = z.strictObject({
     })
     .nullable()
     .default(null),
+  /** Levels, spill-over and slow start; null = one level, and directors look at weights and health alone. */
+  policy: policySchema.nullable().default(null),
 })

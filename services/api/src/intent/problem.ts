@@ -27,6 +27,11 @@ export type ProblemCode =
   | 'scheduler-thresholds'
   | 'scheduler-weights'
   | 'udp-mtu'
+  | 'level-without-policy'
+  | 'override-weight'
+  | 'override-count'
+  | 'override-expiry'
+  | 'scheduler-levels'
 
 export type Problem = {
   readonly kind: Kind

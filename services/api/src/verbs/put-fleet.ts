@@ -14,7 +14,6 @@ export type FleetWrite = {
 }
 
 export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
-  const fleet = fleetFromDocument(write.document)
   return publish(deps, {
     actor: write.actor,
     action: 'fleet.put',
@@ -32,7 +31,7 @@ export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
           `the fleet is at revision ${revision}, not at ${write.ifMatch.join(' or ')}: read it again`,
         )
       }
-      return fleet
+      return fleetFromDocument(write.document, held.fleet.overrides)
     },
   })
 }
