@@ -7,6 +7,7 @@ import {
   type Drain,
   type Rejection,
   type StatusReport,
+  type WeighedDestination,
 } from '@lvs-fleet/contract'
 import type { World } from './reconcile/world.ts'
 import type { Version } from './state/candidate.ts'
@@ -30,6 +31,7 @@ export function takeSnapshot(
     readonly applied: Version | null
     readonly rejected: Rejection | null
     readonly held: string | null
+    readonly weighed: { readonly list: WeighedDestination[]; readonly count: number }
   },
 ): Snapshot {
   const failedOps = world.troubles.failedOps
@@ -49,6 +51,8 @@ export function takeSnapshot(
     driftCount: world.repairs.count,
     drains: drains.list,
     drainCount: drains.count,
+    weights: state.weighed.list,
+    weightCount: state.weighed.count,
     capabilities: facts.capabilities ?? null,
     doctor: facts.doctor ?? null,
   }

@@ -16,8 +16,13 @@ export type HealthOf = (
   destination: Pick<DestinationState, 'realServer' | 'address' | 'port'>,
 ) => Health | undefined
 
-/** Where verdicts come from. `version` is another one whenever any verdict may be another one. */
-export type HealthSource = { readonly version: unknown; readonly healthOf: HealthOf }
+/** Where verdicts come from. */
+export type HealthSource = {
+  readonly healthOf: HealthOf
+  readonly hasChanged: boolean
+  /** Real servers whose verdict may be another one since this was last asked. */
+  takeChanged(): ReadonlySet<string>
+}
 
 /** How long `unknown` keeps what was known before: an agent that starts anew must not send clients to the dead. */
 export const UNKNOWN_KEEPS_MS = 60_000

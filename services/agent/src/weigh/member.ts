@@ -7,6 +7,7 @@ import {
   type DestinationState,
   type Level,
   type OverrideState,
+  type Placement,
   type Policy,
   type WeightFactor,
 } from '@lvs-fleet/contract'
@@ -61,12 +62,14 @@ export type MemberInputs = {
   readonly healthOf: HealthOf
   readonly now: Now
   readonly memory: MemberMemory | undefined
+  /** Undefined without a policy. */
+  readonly placement: Placement | undefined
   /** As the service before had it; `unknown` where nobody knows the service before. */
   readonly before: Pick<DestinationState, 'weight'> | 'absent' | 'unknown'
 }
 
 export function memberOf(destination: DestinationState, inputs: MemberInputs): Member {
-  const { now, memory, policy } = inputs
+  const { now, memory, policy, placement } = inputs
   const override = destination.overrides?.find((one) => one.expiresAt > now.wallMs)
   const health = inputs.healthOf(destination)
   const weight = weightOf(destination.weight, override)
@@ -77,7 +80,6 @@ export function memberOf(destination: DestinationState, inputs: MemberInputs): M
     began === null || !isServing
       ? { percent: 100, nextMs: null }
       : rampAt(began, now.monotonicMs, policy.slowStartSeconds)
-  const { placement } = destination
   return {
     destination,
     key: destinationKey(destination),

@@ -126,6 +126,7 @@ function membersOf(
       healthOf,
       now,
       memory: memory?.members.get(key),
+      placement: service.policy === undefined ? undefined : destination.placement,
       before: old === undefined ? 'unknown' : (old.get(key) ?? 'absent'),
     })
   })
