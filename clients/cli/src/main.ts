@@ -8,6 +8,7 @@ import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
+import { addOverrideCommand } from './commands/override.ts'
 
 const program = new Command('lvsfleet')
   .description('Linux Virtual Server for a whole fleet')
@@ -33,6 +34,7 @@ Examples:
   .exitOverride()
 addFleetCommands(program)
 addObjectCommands(program)
+addOverrideCommand(program)
 addHostCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)

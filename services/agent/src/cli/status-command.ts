@@ -30,6 +30,7 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     ['failed ops', String(snapshot.failedOpCount)],
     ['drift repaired', String(snapshot.driftCount)],
     ['draining', String(snapshot.drainCount)],
+    ['other weights', String(snapshot.weightCount)],
   ]
   const lines = rows.map(([name, value]) => `${name.padEnd(18)}${value}`)
   for (const failed of failedOps)
@@ -37,6 +38,11 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
   for (const drain of drains) {
     const rest = `${drain.remainingSeconds} s left, ${drain.connections} connections`
     lines.push(`  drain   ${drain.service} > ${drain.destination}: ${rest}`)
+  }
+  for (const { service, destination, weight, factors } of snapshot.weights) {
+    const because = factors.filter(({ name, value }) => name !== 'intent' && value !== 1)
+    const reasons = because.map(({ name, value, why }) => `${name} ${value} (${why})`)
+    lines.push(`  weight  ${service} > ${destination}: ${weight}: ${reasons.join(', ')}`)
   }
   return `${lines.join('\n')}\n`
 }

@@ -3,17 +3,20 @@ import type { OverrideState, Policy } from '@lvs-fleet/contract'
 import type { OverrideSpec } from '../intent/kinds.ts'
 import type { PoolPolicy } from '../intent/policy.ts'
 
-/** `levels` and the sorry server are in the placements of destinations. */
-export function expandPolicy({
-  levels: _,
-  sorryServer: __,
-  capacity,
-  ...policy
-}: PoolPolicy): Policy {
-  const capacities = Object.entries(capacity)
+/** `levels` and the sorry server are not in it, but in the placements of destinations. */
+export function expandPolicy(policy: PoolPolicy): Policy {
+  const capacities = Object.entries(policy.capacity)
     .map(([site, maxSharePercent]) => ({ site, maxSharePercent }))
     .toSorted((a, b) => (a.site < b.site ? -1 : 1))
-  return { ...policy, capacities }
+  return {
+    overprovisioningFactor: policy.overprovisioningFactor,
+    panicThresholdPercent: policy.panicThresholdPercent,
+    hysteresisPercent: policy.hysteresisPercent,
+    maxChangePercent: policy.maxChangePercent,
+    changeIntervalSeconds: policy.changeIntervalSeconds,
+    slowStartSeconds: policy.slowStartSeconds,
+    capacities,
+  }
 }
 
 /** Also when it has expired: directors have clocks, compile has none. */
