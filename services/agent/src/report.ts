@@ -7,10 +7,10 @@ import {
   type Drain,
   type Rejection,
   type StatusReport,
-  type WeighedDestination,
 } from '@lvs-fleet/contract'
 import type { World } from './reconcile/world.ts'
 import type { Version } from './state/candidate.ts'
+import type { Explained } from './weigh/weighing.ts'
 
 export type HostFacts = {
   readonly bootId: string
@@ -31,7 +31,7 @@ export function takeSnapshot(
     readonly applied: Version | null
     readonly rejected: Rejection | null
     readonly held: string | null
-    readonly weighed: { readonly list: WeighedDestination[]; readonly count: number }
+    readonly weighed: Explained
   },
 ): Snapshot {
   const failedOps = world.troubles.failedOps

@@ -36,24 +36,20 @@ export function factorsOf(member: Member, context: FactorContext): Factor[] {
   return [...factors, shareOf(member, context)]
 }
 
-/** Undefined for a destination that is simply up at its own weight: most are, and there may be many. */
-export function memoryOf(member: Member, factors: readonly Factor[]): MemberMemory | undefined {
-  const { isUp, isServing, rampFromMs, destination } = member
-  const isPlain =
-    isUp && isServing === destination.weight > 0 && rampFromMs === null && !wasEverOther(factors)
-  if (isPlain) return undefined
+/** Not simply up at its own weight, as most are. */
+export function isOff({ isUp, override, rampFromMs }: Member): boolean {
+  return !isUp || override !== undefined || rampFromMs !== null
+}
+
+/** What must be remembered of one that is off. */
+export function memoryOf(member: Member, context: FactorContext): MemberMemory {
   const since: Partial<Record<FactorName, FactorSince>> = {}
-  for (const { name, value, sinceWallMs } of factors) {
+  for (const { name, value, sinceWallMs } of factorsOf(member, context)) {
     if (name === 'levelShare' || sinceWallMs === null) continue
     since[name] = { value, sinceWallMs }
   }
+  const { isUp, isServing, rampFromMs } = member
   return { isUp, isServing, rampFromMs, since }
-}
-
-function wasEverOther(factors: readonly Factor[]): boolean {
-  return factors.some(
-    ({ name, value }) => name !== 'intent' && name !== 'levelShare' && value !== 1,
-  )
 }
 
 type Said = Omit<WeightFactor, 'since'> & { readonly changedWallMs?: number }

@@ -101,7 +101,7 @@ test('without a policy the dead get nothing, unless all are dead', () => {
   one.down.add('a1').add('a2')
   assert.deepEqual(one.weights(), [0, 0, 100])
   assert.deepEqual(
-    one.last?.explained.map(({ destination: end, weight }) => [end, weight]),
+    one.last?.explain().map(({ destination: end, weight }) => [end, weight]),
     [
       ['10.2.0.1:80', 0],
       ['10.2.0.2:80', 0],
@@ -139,7 +139,7 @@ test('the first level has it all until less than 1/1.4 of it is up, then it spil
   assert.deepEqual(one.after(9_999).weights(), [0, 0, 100, 100, 25, 25])
   assert.deepEqual(one.after(1).weights(), [0, 0, 100, 100, 43, 43])
   assert.equal(one.last?.nextMs, null)
-  const share = one.last?.explained[2]?.factors.find(({ name }) => name === 'levelShare')
+  const share = one.last?.explain()[2]?.factors.find(({ name }) => name === 'levelShare')
   assert.deepEqual(share, {
     name: 'levelShare',
     value: 0.3,
@@ -255,7 +255,7 @@ test('overrides: weight, down and up, until they expire by the wall clock', () =
   const weighted = withOverride(overridden({ kind: 'weight', weight: 7 }))
   assert.deepEqual(weighted.weights(), [7, 100])
   assert.equal(weighted.last?.nextMs, weighted.nowMs + 60_000)
-  const factor = weighted.last?.explained[0]?.factors.find(({ name }) => name === 'override')
+  const factor = weighted.last?.explain()[0]?.factors.find(({ name }) => name === 'override')
   assert.equal(factor?.value, 0.07)
   assert.equal(factor?.why, 'o: weight 7 until 2026-11-24T12:01:00.000Z by me: test')
   assert.deepEqual(weighted.after(60_000).weights(), [100, 100])

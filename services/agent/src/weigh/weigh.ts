@@ -13,8 +13,9 @@ import {
   type Scheduler,
   type ServiceState,
   type WeighedDestination,
+  type WeightFactor,
 } from '@lvs-fleet/contract'
-import { factorsOf, memoryOf } from './factors.ts'
+import { factorsOf, isOff, memoryOf, type Factor } from './factors.ts'
 import type { HealthOf } from './health.ts'
 import { integerWeights, type ExactWeight } from './integer-weights.ts'
 import { targetShares, WHOLE, type LevelHealth } from './level-shares.ts'
@@ -46,7 +47,9 @@ export type Weighed = {
   /** As the kernel is to hold it; the very same object where no weight differs from intent. */
   readonly service: ServiceState
   /** Destinations whose weight is not intent's. */
-  readonly explained: readonly WeighedDestination[]
+  readonly otherCount: number
+  /** Each of them with its factors; computed when asked, since most are never looked at. */
+  readonly explain: () => WeighedDestination[]
   /** Boot clock, ms: when to weigh again if nothing happens; null = no need. */
   readonly nextMs: number | null
   readonly memory: Memory
@@ -79,33 +82,37 @@ export function weigh(service: ServiceState, inputs: WeighInputs): Weighed {
   const taking = takersOf(members, targets, shares)
   const shared = { shares, siteFactors: siteFactorsOf(taking, shares, policy) }
   const weights = weightsOf(service.scheduler, members, taking, shared)
-  const explained: WeighedDestination[] = []
-  const memories = new Map<string, MemberMemory>()
-  const destinations = members.map((member, i) => {
+  const context = { ...shared, targets, now: inputs.now }
+  const destinations = members.map(({ destination }, i) => {
     const weight = weights[i] ?? 0
-    const factors = factorsOf(member, { ...shared, targets, now: inputs.now })
-    const memory = memoryOf(member, factors)
-    if (memory !== undefined) memories.set(member.key, memory)
-    const { destination } = member
-    if (weight === destination.weight) return destination
-    explained.push({
-      service: serviceKey(service),
-      destination: member.key,
-      realServer: destination.realServer,
-      weight,
-      factors: factors.map(({ sinceWallMs, ...factor }) => ({
-        ...factor,
-        since: sinceWallMs === null ? null : new Date(sinceWallMs).toISOString(),
-      })),
-    })
-    return { ...destination, weight }
+    return weight === destination.weight ? destination : { ...destination, weight }
   })
+  const others = [...members.entries()].filter(
+    ([i, { destination }]) => destination !== destinations[i],
+  )
   return {
-    service: explained.length === 0 ? service : { ...service, destinations },
-    explained,
+    service: others.length === 0 ? service : { ...service, destinations },
+    otherCount: others.length,
+    explain: () =>
+      others.map(([i, member]) => ({
+        service: serviceKey(service),
+        destination: member.key,
+        realServer: member.destination.realServer,
+        weight: weights[i] ?? 0,
+        factors: factorsOf(member, context).map(asReported),
+      })),
     nextMs: earliest([moved.nextMs, ...members.map(({ nextMs }) => nextMs)]),
-    memory: { shares: service.policy === undefined ? undefined : shares, members: memories },
+    memory: {
+      shares: service.policy === undefined ? undefined : shares,
+      members: new Map(
+        members.filter(isOff).map((member) => [member.key, memoryOf(member, context)]),
+      ),
+    },
   }
+}
+
+function asReported({ sinceWallMs, ...factor }: Factor): WeightFactor {
+  return { ...factor, since: sinceWallMs === null ? null : new Date(sinceWallMs).toISOString() }
 }
 
 function membersOf(

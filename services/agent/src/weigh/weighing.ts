@@ -15,9 +15,13 @@ import { weigh, type Memory } from './weigh.ts'
 type Tracked = {
   readonly intent: ServiceState
   readonly memory: Memory
-  readonly explained: readonly WeighedDestination[]
+  readonly otherCount: number
   readonly nextMs: number | null
+  /** When it was weighed. */
+  readonly at: Now
 }
+
+export type Explained = { readonly list: WeighedDestination[]; readonly count: number }
 
 export class Weighing {
   private readonly inForce: Pick<InForce, 'host' | 'services'>
@@ -26,6 +30,8 @@ export class Weighing {
   /** Of a life before this one; used up by the first state that comes into force. */
   private readonly remembered: ReadonlyMap<string, Memory>
   private readonly tracked = new Map<string, Tracked>()
+  /** What was last explained; undefined once anything was weighed since. */
+  private said: Explained | undefined
 
   constructor(given: {
     readonly inForce: Pick<InForce, 'host' | 'services'>
@@ -46,7 +52,10 @@ export class Weighing {
     const now = this.now()
     for (const [key, { after }] of change.services) {
       const before = this.inForce.services.get(key)
-      if (after === undefined) this.tracked.delete(key)
+      if (after === undefined) {
+        this.tracked.delete(key)
+        this.said = undefined
+      }
       services.set(key, {
         before,
         after: after === undefined ? undefined : this.weighOne(key, after, now),
@@ -81,15 +90,24 @@ export class Weighing {
     return { host: this.inForce.host, hostChanged: false, services }
   }
 
-  /** The first `max` destinations whose weight is not intent's, and how many there are. */
-  explained(max: number): { list: WeighedDestination[]; count: number } {
+  /**
+   * Up to `max` destinations whose weight is not intent's, and how many there are. First those of services in which
+   * somebody is down, overridden or ramping; that other levels have no share is as it should be.
+   */
+  explained(max: number): Explained {
+    if (this.said !== undefined) return this.said
+    const others = [...this.tracked.values()].filter(({ otherCount }) => otherCount > 0)
     const list: WeighedDestination[] = []
-    let count = 0
-    for (const { explained } of this.tracked.values()) {
-      count += explained.length
-      list.push(...explained.slice(0, max - list.length))
+    for (const one of [...others.filter(isUnusual), ...others.filter((it) => !isUnusual(it))]) {
+      if (list.length >= max) break
+      const { intent, memory, at } = one
+      const healthOf = this.health?.healthOf ?? nobodyChecks(memory, at)
+      const again = weigh(intent, { healthOf, now: at, before: intent, memory })
+      list.push(...again.explain().slice(0, max - list.length))
     }
-    return { list, count }
+    const count = others.reduce((sum, { otherCount }) => sum + otherCount, 0)
+    this.said = { list, count }
+    return this.said
   }
 
   /** What a later life must know so as not to send clients to the dead, or all at once to where they were not. */
@@ -117,26 +135,32 @@ export class Weighing {
     const before = held?.intent ?? this.inForce.services.get(key)
     const memory = held?.memory ?? (before === undefined ? this.remembered.get(key) : undefined)
     const healthOf = this.health?.healthOf ?? nobodyChecks(memory, now)
-    const {
-      service,
-      explained,
-      nextMs,
-      memory: next,
-    } = weigh(intent, {
-      healthOf,
-      now,
-      before,
-      memory,
-    })
-    const isPlain = intent.policy === undefined && nextMs === null && next.members.size === 0
-    if (isPlain && explained.length === 0) this.tracked.delete(key)
-    else this.tracked.set(key, { intent, memory: next, explained, nextMs })
+    this.said = undefined
+    // Most services are such, and there may be thousands of them.
+    if (memory === undefined && isPlain(intent, healthOf)) return intent
+    const weighed = weigh(intent, { healthOf, now, before, memory })
+    const { service, otherCount, nextMs } = weighed
+    const isForgotten = nextMs === null && weighed.memory.members.size === 0 && otherCount === 0
+    if (isForgotten && intent.policy === undefined) this.tracked.delete(key)
+    else this.tracked.set(key, { intent, memory: weighed.memory, otherCount, nextMs, at: now })
     return service
   }
 
   private now(): Now {
     return { monotonicMs: this.clock.monotonicMs(), wallMs: this.clock.wallMs() }
   }
+}
+
+/** Nothing that could make a weight another one than intent's. */
+function isPlain({ policy, destinations }: ServiceState, healthOf: HealthOf): boolean {
+  return (
+    policy === undefined &&
+    destinations.every((one) => one.overrides === undefined && healthOf(one)?.state !== 'down')
+  )
+}
+
+function isUnusual({ memory }: Tracked): boolean {
+  return memory.members.size > 0
 }
 
 /** What an agent that checks found before stays. */

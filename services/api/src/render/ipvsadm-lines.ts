@@ -39,7 +39,10 @@ export function ipvsAddLines(service: ServiceState): string[] {
 }
 
 /** Nobody moves shares on such a host, so the first level that has a weight has it all. */
-function weightWithoutAgent({ weight, placement }: DestinationState, service: ServiceState): number {
+function weightWithoutAgent(
+  { weight, placement }: DestinationState,
+  service: ServiceState,
+): number {
   if (placement === undefined) return weight
   const levels = service.destinations.flatMap((one) =>
     one.weight > 0 && typeof one.placement?.level === 'number' ? [one.placement.level] : [],
