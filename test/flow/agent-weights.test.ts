@@ -149,6 +149,19 @@ test('a new state changes what intent says and keeps what health says', async ()
   assert.equal(host.agent.snapshot().weightCount, 0)
 })
 
+test('a new state that comes with a recovery starts from what the kernel holds, not from intent', async () => {
+  const host = await running([service(VIP, ENDS)])
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  say(host, 'up', 'a1')
+  const [a1, a2, ...others] = ENDS
+  const heavier = [a1, { ...a2, weight: 200 }, ...others] as DestinationState[]
+  const writes = host.kernel.writeCount()
+  await publish(host, [service(VIP, heavier)], 2)
+  assert.deepEqual(weightsOf(host), [100, 200, 100, 100])
+  assert.equal(host.kernel.writeCount() - writes, 2)
+})
+
 test('slow start: ten messages from a tenth to all', async () => {
   const host = await running([leveled({ slowStartSeconds: 100, panicThresholdPercent: 0 })])
   say(host, 'down', 'b1')

@@ -27,8 +27,8 @@ export class Weighing {
   private readonly inForce: Pick<InForce, 'host' | 'services'>
   private readonly clock: Pick<Clock, 'monotonicMs' | 'wallMs'>
   private readonly health: HealthSource | undefined
-  /** Of a life before this one; used up by the first state that comes into force. */
-  private readonly remembered: ReadonlyMap<string, Memory>
+  /** Of a life before this one, until it is used. */
+  private readonly remembered: Map<string, Memory>
   private readonly tracked = new Map<string, Tracked>()
   /** What was last explained; undefined once anything was weighed since. */
   private said: Explained | undefined
@@ -43,7 +43,7 @@ export class Weighing {
     this.inForce = given.inForce
     this.clock = given.clock
     this.health = given.health
-    this.remembered = given.remembered
+    this.remembered = new Map(given.remembered)
   }
 
   /** A change of intent as a change of what is to be in the kernel. */
@@ -133,7 +133,8 @@ export class Weighing {
   private weighOne(key: string, intent: ServiceState, now: Now): ServiceState {
     const held = this.tracked.get(key)
     const before = held?.intent ?? this.inForce.services.get(key)
-    const memory = held?.memory ?? (before === undefined ? this.remembered.get(key) : undefined)
+    const memory = held?.memory ?? this.remembered.get(key)
+    this.remembered.delete(key)
     const healthOf = this.health?.healthOf ?? nobodyChecks(memory, now)
     this.said = undefined
     // Most services are such, and there may be thousands of them.
