@@ -70,6 +70,7 @@ describe('overrides', () => {
     { what: 'over', body: { expiresAt: '2020-01-01T00:00:00Z' }, pointer: '/expiresAt' },
     { what: 'too long', body: { expiresAt: inHours(24 * 31) }, pointer: '/expiresAt' },
     { what: 'without an end', body: { expiresAt: undefined }, pointer: '/expiresAt' },
+    { what: 'until no time', body: { expiresAt: 'tomorrow' }, pointer: '/expiresAt' },
     { what: 'without a reason', body: { reason: '' }, pointer: '/reason' },
     { what: 'of a weight that is missing', body: { kind: 'weight' }, pointer: '/weight' },
     { what: 'of nobody', body: { realServer: 'x' }, pointer: '/realServer' },

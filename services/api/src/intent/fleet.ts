@@ -37,8 +37,9 @@ export const EMPTY_FLEET: Fleet = {
 }
 
 /**
- * The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. But for overrides:
- * a document without any leaves them alone, because they are made in incidents and not where documents are kept.
+ * The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. Overrides are not
+ * in it: they are made in incidents and end by themselves, so that neither an older document nor a revision that comes
+ * back may take them away or bring them back.
  */
 export const fleetSchema = z.strictObject({
   sites: z.record(nameSchema, BODY_SCHEMAS.site).default({}),
@@ -46,14 +47,13 @@ export const fleetSchema = z.strictObject({
   realServers: z.record(nameSchema, BODY_SCHEMAS['real-server']).default({}),
   pools: z.record(nameSchema, BODY_SCHEMAS.pool).default({}),
   virtualServices: z.record(nameSchema, BODY_SCHEMAS['virtual-service']).default({}),
-  overrides: z.record(nameSchema, BODY_SCHEMAS.override).optional(),
 })
 export type FleetDocument = z.output<typeof fleetSchema>
 
-/** `held`: overrides that stand; of real servers that leave with the document they go, too. */
+/** `overrides`: those that stand beside the document. */
 export function fleetFromDocument(
   document: FleetDocument,
-  held: readonly OverrideSpec[] = [],
+  overrides: readonly OverrideSpec[] = [],
 ): Fleet {
   return {
     sites: namedList(document.sites),
@@ -61,23 +61,13 @@ export function fleetFromDocument(
     realServers: namedList(document.realServers),
     pools: namedList(document.pools),
     virtualServices: namedList(document.virtualServices),
-    overrides:
-      document.overrides === undefined
-        ? held.filter(({ realServer, pool }) => isThere(document, realServer, pool))
-        : namedList(document.overrides),
+    overrides,
   }
 }
 
-function isThere(document: FleetDocument, realServer: string, pool: string | null): boolean {
-  return (
-    Object.hasOwn(document.realServers, realServer) &&
-    (pool === null || Object.hasOwn(document.pools, pool))
-  )
-}
-
-/** The document as it would be written again: parses to the same fleet. */
+/** The document as it would be written again: parses to the same fleet, but for overrides. */
 export function fleetToDocument(fleet: Fleet): Record<string, Record<string, unknown>> {
-  const kinds = KINDS.filter((kind) => kind !== 'override' || fleet.overrides.length > 0)
+  const kinds = KINDS.filter((kind) => kind !== 'override')
   return Object.fromEntries(
     kinds.map((kind) => [
       FLEET_KEYS[kind],

@@ -17,6 +17,18 @@ export function signOverrides(fleet: Fleet, actor: string): Fleet {
   return { ...fleet, overrides }
 }
 
+/** Those of a fleet that still concern something of another one: an override leaves with its real server or pool. */
+export function remainingOverrides(
+  overrides: readonly OverrideSpec[],
+  { realServers, pools }: Pick<Fleet, 'realServers' | 'pools'>,
+): readonly OverrideSpec[] {
+  const servers = new Set(realServers.map(({ name }) => name))
+  const names = new Set(pools.map(({ name }) => name))
+  return overrides.filter(
+    ({ realServer, pool }) => servers.has(realServer) && (pool === null || names.has(pool)),
+  )
+}
+
 /** Rules that need no clock. */
 export function overrideProblems(
   fleet: Pick<Fleet, 'overrides'>,

@@ -397,11 +397,6 @@ const SCHEMA_ROWS: { name: string; change: (fleet: FleetText) => void; path: str
     path: 'pools.web.policy.levels',
   },
   {
-    name: 'an override that ends at no time',
-    change: (fleet) => edit(fleet, 'overrides', 'o', { ...OVERRIDE, expiresAt: 'tomorrow' }),
-    path: 'overrides.o.expiresAt',
-  },
-  {
     name: 'an unknown field',
     change: (fleet) => edit(fleet, 'pools', 'web', { weigth: 1 }),
     path: 'pools.web',
@@ -537,23 +532,10 @@ describe('fleetSchema refuses, with the path of the field', () => {
 })
 
 describe('fleet document', () => {
-  it('without overrides leaves those alone that stand, but for those of what leaves', () => {
-    const held = twoSites((text) => {
-      edit(text, 'overrides', 'stays', OVERRIDE)
-      edit(text, 'overrides', 'goes', { ...OVERRIDE, realServer: 'rs-a2' })
-    }).overrides
-    const document = fleetSchema.parse(fleetToDocument(twoSites()))
-    assert.equal('overrides' in fleetToDocument(twoSites()), false)
-    assert.equal(fleetFromDocument(document, held).overrides.length, 2)
-    delete document.realServers['rs-a2']
-    const names = fleetFromDocument(document, held).overrides.map(({ name }) => name)
-    assert.deepEqual(names, ['stays'])
-    assert.deepEqual(fleetFromDocument({ ...document, overrides: {} }, held).overrides, [])
-  })
-
-  it('is written out with the overrides that stand', () => {
-    const fleet = twoSites((text) => edit(text, 'overrides', 'o', OVERRIDE))
-    assert.deepEqual(fleetFromDocument(fleetSchema.parse(fleetToDocument(fleet))), fleet)
+  it('has no overrides: neither a document nor a revision that comes back brings or takes them', () => {
+    const document = fleetToDocument(twoSites((text) => edit(text, 'overrides', 'o', OVERRIDE)))
+    assert.deepEqual(document, fleetToDocument(twoSites()))
+    assert.equal(fleetSchema.safeParse({ ...document, overrides: {} }).success, false)
   })
 
   it('parses to the same fleet when it is written out again', () => {
