@@ -14,6 +14,7 @@ import { healthReportSchema } from './check.ts'
 import { doctorSummarySchema } from './doctor.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
+import { weighedDestinationSchema } from './policy.ts'
 
 /** Seconds; answers of GET state carry it in the header `lvs-poll-seconds`: how long to wait before the next poll. */
 export const POLL_SECONDS_HEADER = 'lvs-poll-seconds'
@@ -140,6 +141,9 @@ export const statusReportSchema = z.object({
   driftCount: z.int().min(0),
   drains: z.array(drainSchema).max(REPORT_LIST_MAX),
   drainCount: z.int().min(0),
+  /** Destinations whose weight in the kernel is not intent's, and why. */
+  weights: z.array(weighedDestinationSchema).max(REPORT_LIST_MAX).default([]),
+  weightCount: z.int().min(0).default(0),
   /** What the host's kernel can; null until it was tried. */
   capabilities: capabilitiesSchema.nullable().default(null),
   /** What the cheap checks of the doctor found last; null until they ran. */

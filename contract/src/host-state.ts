@@ -17,6 +17,7 @@ import {
   serviceFlagSchema,
   weightSchema,
 } from './ipvs.ts'
+import { OVERRIDES_MAX, overrideStateSchema, placementSchema, policySchema } from './policy.ts'
 
 export const ROLES = ['director', 'real-server'] as const
 export const roleSchema = z.enum(ROLES)
@@ -35,6 +36,10 @@ export const destinationStateSchema = z.object({
   lowerThreshold: z.int().min(0),
   /** Keys of the checks that tell its health; absent = nobody checks it. */
   checks: z.array(z.string().max(32)).optional(),
+  /** Of destinations whose service has a policy. */
+  placement: placementSchema.optional(),
+  /** The first that has not expired counts. */
+  overrides: z.array(overrideStateSchema).max(OVERRIDES_MAX).optional(),
 })
 export type DestinationState = z.infer<typeof destinationStateSchema>
 
@@ -73,6 +78,8 @@ const serviceFields = {
   persistence: persistenceStateSchema.nullable(),
   /** How long a removed destination may finish its connections at weight 0. */
   drainSeconds: z.int().min(0).max(86_400),
+  /** How the director spreads connections over levels; absent = one level. */
+  policy: policySchema.optional(),
   destinations: z.array(destinationStateSchema),
 }
 

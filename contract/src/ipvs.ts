@@ -30,6 +30,19 @@ export const schedulerSchema = z.enum(SCHEDULERS)
 export type Scheduler = z.infer<typeof schedulerSchema>
 
 /**
+ * Those that give connections in proportion to weights. The others look at 0 or not 0 (rr, lc, dh, lblc, lblcr), at
+ * the order of weights (fo), take them for numbers of connections (ovf), or have 256 places for all of them (sh).
+ */
+export const PROPORTIONAL_SCHEDULERS: ReadonlySet<Scheduler> = new Set([
+  'wrr',
+  'wlc',
+  'sed',
+  'nq',
+  'mh',
+  'twos',
+])
+
+/**
  * Flags of a virtual service in the kernel (include/uapi/linux/ip_vs.h): `one-packet` = 0x4;
  * `fallback` and `port` are IP_VS_SVC_F_SCHED1/2 as sh and mh read them.
  */

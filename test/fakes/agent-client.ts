@@ -191,6 +191,8 @@ export function makeReport(seq: number, changed: Partial<StatusReport> = {}): St
     driftCount: 0,
     drains: [],
     drainCount: 0,
+    weights: [],
+    weightCount: 0,
     capabilities: null,
     doctor: null,
     health: null,

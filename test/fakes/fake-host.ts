@@ -5,6 +5,7 @@
 import { Agent, type Offer } from '../../services/agent/src/agent.ts'
 import { trustOf } from '../../services/agent/src/control-plane/identity.ts'
 import type { Log } from '../../services/agent/src/ports.ts'
+import type { HealthSource } from '../../services/agent/src/weigh/health.ts'
 import { createStateStore } from '../../services/agent/src/state/store.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'
 import { createFakeController, type FakeController, type Published } from './fake-controller.ts'
@@ -24,7 +25,9 @@ export type FakeHost = {
 }
 
 export async function createFakeHost(
-  parts: Partial<Pick<FakeHost, 'kernel' | 'disk' | 'clock' | 'controller'>> = {},
+  parts: Partial<Pick<FakeHost, 'kernel' | 'disk' | 'clock' | 'controller'>> & {
+    readonly health?: HealthSource
+  } = {},
 ): Promise<FakeHost> {
   const kernel = parts.kernel ?? createFakeKernel()
   const disk = parts.disk ?? createFakeDisk()
@@ -44,6 +47,7 @@ export async function createFakeHost(
       trust,
       store: createStateStore(disk, trust),
       driftCount: 0,
+      health: parts.health,
     })
   const host: FakeHost = {
     kernel,

@@ -137,6 +137,20 @@ export const packetExplanationSchema = z.object({
       weightFactors: z.array(
         z.object({ name: z.string(), value: z.number(), because: z.string() }),
       ),
+      level: z.union([z.int(), z.string()]).nullable(),
+      reported: z
+        .object({
+          weight: z.int(),
+          factors: z.array(
+            z.object({
+              name: z.string(),
+              value: z.number(),
+              since: z.string().nullable(),
+              why: z.string(),
+            }),
+          ),
+        })
+        .nullable(),
       path: z.array(hopSchema),
       cautions: z.array(z.string()),
     }),

@@ -9,6 +9,7 @@ import { addFleetCommands } from './commands/fleet.ts'
 import { addHealthCommand } from './commands/health.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
+import { addOverrideCommand } from './commands/override.ts'
 
 const program = new Command('lvsfleet')
   .description('Linux Virtual Server for a whole fleet')
@@ -35,6 +36,7 @@ Examples:
   .exitOverride()
 addFleetCommands(program)
 addObjectCommands(program)
+addOverrideCommand(program)
 addHostCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)

@@ -2,7 +2,13 @@
  * The agent without its timers: what to do when it starts, when a state arrives, and when it is time to look.
  * One kernel-touching thing at a time; loop.ts decides when, control-plane/ brings states, tests drive it by hand.
  */
-import type { FailedOp, HostPart, Op, Rejection } from '@lvs-fleet/contract'
+import {
+  REPORT_LIST_MAX,
+  type FailedOp,
+  type HostPart,
+  type Op,
+  type Rejection,
+} from '@lvs-fleet/contract'
 import { holdReason } from './hold.ts'
 import { KernelError, type Kernel } from './kernel/kernel.ts'
 import { ledgerIsEmpty, type Ledger } from './ledger/ledger.ts'
@@ -39,6 +45,10 @@ import { judgeState, quarantineRejection } from './state/judge.ts'
 import { loadCounting } from './state/last-good.ts'
 import type { StateStore } from './state/store.ts'
 import { refuse, verifyDocument, type Trust, type Verdict } from './state/verify.ts'
+import type { HealthSource } from './weigh/health.ts'
+import { createMemoryFile, loadMemory, type MemoryFile } from './weigh/memory-file.ts'
+import type { Memory } from './weigh/weigh.ts'
+import { Weighing } from './weigh/weighing.ts'
 
 /** Shards copied in one verify round. */
 const MIRROR_MAX = 16
@@ -56,6 +66,8 @@ export type AgentDeps = {
   readonly driftCount: number
   /** Hears of each state that comes into force. */
   readonly onState?: (host: HostPart) => void
+  /** Who checks real servers; undefined where nobody does. */
+  readonly health?: HealthSource | undefined
 }
 
 export type Offer =
@@ -78,6 +90,8 @@ export class Agent {
   private readonly deps: AgentDeps
   private readonly world: World
   private readonly reconciler: Reconciler
+  private readonly weighing: Weighing
+  private readonly memory: MemoryFile
   private boot: BootRecord = FRESH_BOOT
   private applied: Version | null = null
   private rejected: Rejection | null = null
@@ -89,7 +103,7 @@ export class Agent {
   private isStarted = false
   private queue: Promise<unknown> = Promise.resolve()
 
-  private constructor(deps: AgentDeps, book: LedgerBook) {
+  private constructor(deps: AgentDeps, book: LedgerBook, remembered: ReadonlyMap<string, Memory>) {
     this.deps = deps
     this.world = {
       kernel: deps.kernel,
@@ -103,13 +117,16 @@ export class Agent {
       drainConnections: new Map(),
     }
     this.reconciler = createReconciler(this.world)
+    const { inForce, clock } = this.world
+    this.weighing = new Weighing({ inForce, clock, health: deps.health, remembered })
+    this.memory = createMemoryFile(deps.disk, deps.facts.bootId)
   }
 
   /** Opens what is on disk; touches no kernel object. */
   static async open(deps: AgentDeps): Promise<Agent> {
     const book = await openLedger(deps.disk, await deps.kernel.scope())
     for (const alarm of book.alarms) deps.log('error', 'ledger damaged', { alarm })
-    return new Agent(deps, book)
+    return new Agent(deps, book, await loadMemory(deps.disk, deps.facts.bootId))
   }
 
   get version(): Version | null {
@@ -135,7 +152,8 @@ export class Agent {
 
   snapshot(): Snapshot {
     const { applied, rejected, held } = this
-    return takeSnapshot(this.world, this.deps.facts, { applied, rejected, held })
+    const weighed = this.weighing.explained(REPORT_LIST_MAX)
+    return takeSnapshot(this.world, this.deps.facts, { applied, rejected, held, weighed })
   }
 
   /** Brings the last-known-good state from disk into memory, after counting this start. */
@@ -230,8 +248,8 @@ export class Agent {
     if (refusal !== undefined) return this.reject(refusal)
     await this.save(candidate)
     this.rejected = null
-    this.enforce(candidate, change, options.source)
-    if (this.isStarted) this.reconciler.touch(change)
+    const weighed = this.enforce(candidate, change, options.source)
+    if (this.isStarted) this.reconciler.touch(weighed)
     else this.touchEverything()
     const round = await this.settle('state', options.source === 'file')
     return { is: 'applied', round }
@@ -250,6 +268,19 @@ export class Agent {
       this.guarded(async () => {
         await this.mirror()
         if (this.reconciler.isSettled) return this.reconciler.verify()
+        return this.settle('state')
+      }),
+    )
+  }
+
+  /** Takes up what health, ramps and the end of overrides have changed: a message for each weight. */
+  async weighRound(): Promise<RoundResult> {
+    if (!this.weighing.isDue) return noRound()
+    return this.exclusive(() =>
+      this.guarded(async () => {
+        const change = this.weighing.round()
+        if (change === undefined) return noRound()
+        this.reconciler.touch(change)
         return this.settle('state')
       }),
     )
@@ -333,15 +364,19 @@ export class Agent {
     return judgeState({ inForce, candidate, change, carried: book.ledger.services, allowShrink })
   }
 
-  private enforce(candidate: Candidate, change: StateChange, source: Source): void {
-    bringIntoForce(this.world.inForce, candidate, change, source)
+  /** Gives what changes in the kernel: the state with effective weights. */
+  private enforce(candidate: Candidate, change: StateChange, source: Source): StateChange {
+    const weighed = this.weighing.admit(change)
+    bringIntoForce(this.world.inForce, candidate, weighed, source)
     this.deps.onState?.(change.host)
+    return weighed
   }
 
   /** Does what is pending; what the kernel does not let us see or do stays pending. */
   private async settle(cause: 'start' | 'state', ignoreHold = false): Promise<RoundResult> {
     return this.guarded(async () => {
       const result = await this.reconciler.work(cause)
+      await this.tryDisk('remember weights', () => this.memory.save(this.weighing.memory))
       if (this.reconciler.isSettled) this.applied = this.world.inForce.version
       return result
     }, ignoreHold)

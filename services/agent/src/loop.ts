@@ -79,6 +79,7 @@ async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal):
     }
     const resumed = await agent.resume()
     if (resumed?.is === 'applied') logRound(log, STATE_APPLIED, resumed.round, agent)
+    logRound(log, 'weights', await agent.weighRound(), agent)
     if (agent.hasDrains) logRound(log, 'drain', await agent.drainRound(), agent)
     if (now >= verifyAtMs) {
       logVerify(log, await agent.verifyRound(), agent)

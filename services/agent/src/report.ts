@@ -11,6 +11,7 @@ import {
 } from '@lvs-fleet/contract'
 import type { World } from './reconcile/world.ts'
 import type { Version } from './state/candidate.ts'
+import type { Explained } from './weigh/weighing.ts'
 
 export type HostFacts = {
   readonly bootId: string
@@ -33,6 +34,7 @@ export function takeSnapshot(
     readonly applied: Version | null
     readonly rejected: Rejection | null
     readonly held: string | null
+    readonly weighed: Explained
   },
 ): Snapshot {
   const failedOps = world.troubles.failedOps
@@ -52,6 +54,8 @@ export function takeSnapshot(
     driftCount: world.repairs.count,
     drains: drains.list,
     drainCount: drains.count,
+    weights: state.weighed.list,
+    weightCount: state.weighed.count,
     capabilities: facts.capabilities ?? null,
     doctor: facts.doctor ?? null,
     health: facts.health?.() ?? null,

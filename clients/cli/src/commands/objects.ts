@@ -9,7 +9,14 @@ import { formatTable } from '../output/table.ts'
 import { contextOf, type Context } from './context.ts'
 import { readPages } from './pages.ts'
 
-const KINDS = ['sites', 'directors', 'real-servers', 'pools', 'virtual-services'] as const
+const KINDS = [
+  'sites',
+  'directors',
+  'real-servers',
+  'pools',
+  'virtual-services',
+  'overrides',
+] as const
 /** Kinds that have a state to change. */
 const DRAINABLE = ['sites', 'directors', 'real-servers'] as const
 
@@ -166,6 +173,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     'forwarding',
     'carriedBy',
   ],
+  overrides: ['realServer', 'pool', 'kind', 'weight', 'expiresAt', 'owner', 'reason'],
 }
 
 function objectTable(kind: string, items: readonly Readonly<Record<string, unknown>>[]): string {

@@ -25,6 +25,8 @@ function destinationLines(destination: Destination): string[] {
     `  why: ${why}`,
     ...passedOver.map(({ method, reason }) => `  not ${method}: ${reason}`),
     `  weight: ${weightText(destination)}`,
+    ...(destination.level === null ? [] : [`  level: ${destination.level}`]),
+    ...reportedLines(destination),
     ...cautions.map((text) => `  ${styleText('yellow', 'caution')}: ${text}`),
     ...(path.length === 0 ? [] : [pathTable(path), ...limits(path)]),
   ]
@@ -36,6 +38,20 @@ function weightText({ weight, weightFactors }: Destination): string {
   const reasons = weightFactors.slice(1).filter(({ value }) => value !== 1)
   const because = reasons.map(({ because: text }) => `; ${text}`).join('')
   return `${weight} = ${product}${because}`
+}
+
+/** What the director made of it: each factor that is not neutral with since when and why. */
+function reportedLines({ reported }: Destination): string[] {
+  if (reported === null) return []
+  const product = reported.factors.map(({ name, value }) => `${name} ${value}`).join(' x ')
+  const changed = reported.factors.filter(({ name, value }) => name !== 'intent' && value !== 1)
+  return [
+    `  in the kernel: ${styleText('bold', `weight ${reported.weight}`)} from ${product}`,
+    ...changed.map(
+      ({ name, value, since, why }) =>
+        `    ${name} ${value}${since === null ? '' : ` since ${since}`}: ${why}`,
+    ),
+  ]
 }
 
 function pathTable(path: readonly Hop[]): string {

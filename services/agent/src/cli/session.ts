@@ -12,6 +12,7 @@ import { AgentError, type Clock, type Disk, type Log, type Random } from '../por
 import type { HostFacts } from '../report.ts'
 import { createStateStore } from '../state/store.ts'
 import { readHostFacts, readMachineId } from '../system.ts'
+import type { HealthSource } from '../weigh/health.ts'
 
 /** The outside world as main.ts gives it, and tests theirs. */
 export type Outside = {
@@ -23,6 +24,8 @@ export type Outside = {
   readonly openKernel: () => Promise<Kernel>
   /** Absent where nobody looks: no checks, nothing known of the kernel. */
   readonly doctor?: DoctorPorts
+  /** Absent where nobody checks real servers. */
+  readonly health?: HealthSource
   readonly signal: AbortSignal
 }
 
@@ -56,6 +59,7 @@ export async function openSession(
     store: trust === undefined ? undefined : createStateStore(disk, trust),
     driftCount: counters.driftCount,
     ...(onState === undefined ? {} : { onState }),
+    health: outside.health,
   })
   return { agent, disk, identity, key: await loadKey(disk), counters, facts }
 }

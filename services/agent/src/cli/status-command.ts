@@ -32,6 +32,7 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     ['drift repaired', String(snapshot.driftCount)],
     ['draining', String(snapshot.drainCount)],
     ['health', healthLine(health)],
+    ['other weights', String(snapshot.weightCount)],
   ]
   const lines = rows.map(([name, value]) => `${name.padEnd(18)}${value}`)
   for (const failed of failedOps)
@@ -45,6 +46,11 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     lines.push(
       `  ${one.state.padEnd(8)}${one.realServer} ${one.kind} ${one.address} port ${one.port}${broken} since ${one.since}: ${one.detail}`,
     )
+  }
+  for (const { service, destination, weight, factors } of snapshot.weights) {
+    const because = factors.filter(({ name, value }) => name !== 'intent' && value !== 1)
+    const reasons = because.map(({ name, value, why }) => `${name} ${value} (${why})`)
+    lines.push(`  weight  ${service} > ${destination}: ${weight}: ${reasons.join(', ')}`)
   }
   return `${lines.join('\n')}\n`
 }

@@ -3,6 +3,7 @@
  * generation touches only what its changed shards say: nothing else is parsed, compared or written again.
  */
 import {
+  canonicalJson,
   EMPTY_HOST_PART,
   sameDestinationConfig,
   sameServiceConfig,
@@ -38,6 +39,7 @@ export type InForce = {
   source: Source
   version: Version | null
   host: HostPart
+  /** With the weights that the kernel is to hold; see `weigh/weighing.ts`. */
   readonly services: Map<string, ServiceState>
   destinationCount: number
   shards: ReadonlyMap<string, HeldShard>
@@ -127,6 +129,7 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
     a.name === b.name &&
     a.drainSeconds === b.drainSeconds &&
     sameServiceConfig(a, b) &&
+    sameJson(a.policy, b.policy) &&
     a.destinations.length === b.destinations.length &&
     a.destinations.every((destination, i) => {
       const other = b.destinations[i]
@@ -137,7 +140,9 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
         destination.port === other.port &&
         destination.forwarding.method === other.forwarding.method &&
         sameDestinationConfig(destination, other) &&
-        sameKeys(destination.checks, other.checks)
+        sameKeys(destination.checks, other.checks) &&
+        sameJson(destination.placement, other.placement) &&
+        sameJson(destination.overrides, other.overrides)
       )
     })
   )
@@ -145,6 +150,10 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
 
 function sameKeys(a: readonly string[] = [], b: readonly string[] = []): boolean {
   return a.length === b.length && a.every((key, i) => key === b[i])
+}
+
+function sameJson(a: unknown, b: unknown): boolean {
+  return a === b || (a !== undefined && b !== undefined && canonicalJson(a) === canonicalJson(b))
 }
 
 function collectServices(shard: Shard, into: Map<string, ServiceState>): void {

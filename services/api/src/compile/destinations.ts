@@ -3,7 +3,7 @@
  * about. Expanding the director's own state, the real servers' state and `explain` all start here, so
  * the three can never disagree.
  */
-import { familyOf } from '@lvs-fleet/contract'
+import { familyOf, type Placement } from '@lvs-fleet/contract'
 import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
 import {
@@ -11,7 +11,8 @@ import {
   type ForwardingChoice,
   type ForwardingQuestion,
 } from './choose-forwarding.ts'
-import type { FleetIndex } from './fleet-index.ts'
+import type { FleetIndex, ResolvedMember } from './fleet-index.ts'
+import { placementOf } from './levels.ts'
 import { listenersOf, type Listener } from './listeners.ts'
 import { effectiveWeight } from './weight.ts'
 
@@ -20,7 +21,10 @@ export type Route = Listener & {
   readonly serverPort: number
   readonly server: RealServerSpec
   readonly member: Member
-  readonly memberIndex: number | null
+  /** Where the pool says so. */
+  readonly memberPath: ResolvedMember['path']
+  /** Undefined where the pool has no policy. */
+  readonly placement: Placement | undefined
   readonly choice: ForwardingChoice
   readonly weight: number
   readonly weightReasons: readonly string[]
@@ -34,9 +38,11 @@ export function routesOf(
 ): Route[] {
   const routes: Route[] = []
   const members = index.membersOf(service.pool)
+  const policy = index.policyOf(service.pool)
   for (const listener of listenersOf(service)) {
     const { vip, port } = listener
-    for (const { member, server, index: memberIndex } of members) {
+    for (const resolved of members) {
+      const { member, server, path: memberPath } = resolved
       const serverPort = member.port ?? port
       const request = member.forwarding ?? service.forwarding
       const tunnel = member.tunnel ?? service.tunnel
@@ -55,7 +61,8 @@ export function routesOf(
         serverPort,
         server,
         member,
-        memberIndex,
+        memberPath,
+        placement: policy === null ? undefined : placementOf(director, resolved, policy, index),
         choice,
         weight,
         weightReasons: reasons,

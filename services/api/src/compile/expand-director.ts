@@ -22,6 +22,7 @@ import type { Route } from './destinations.ts'
 import { directorSysctls, directorTimeouts, syncDaemons } from './director-settings.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, marksOf } from './listeners.ts'
+import { expandOverride, expandPolicy } from './policy.ts'
 
 export type ServiceRoutes = {
   readonly service: VirtualServiceSpec
@@ -35,7 +36,9 @@ export function expandDirector(
   index: FleetIndex,
 ): HostState {
   const checks = createCheckBook(index)
-  const services = carried.flatMap(({ service, routes }) => expandService(service, routes, checks))
+  const services = carried.flatMap(({ service, routes }) =>
+    expandService(service, routes, index, checks),
+  )
   const sourceNats = sourceNatsOf(carried)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
@@ -64,8 +67,10 @@ export function expandDirector(
 function expandService(
   service: VirtualServiceSpec,
   routes: readonly Route[],
+  index: FleetIndex,
   checks: CheckBook,
 ): ServiceState[] {
+  const policy = index.policyOf(service.pool)
   const expanded = new Map<string, ServiceState>()
   for (const { ref, vip } of listenersOf(service)) {
     const key = serviceKey(ref)
@@ -79,8 +84,9 @@ function expandService(
       flags: service.flags,
       persistence: expandPersistence(service, familyOf(vip)),
       drainSeconds: service.drainSeconds,
+      ...(policy === null ? {} : { policy: expandPolicy(policy) }),
       destinations: own
-        .flatMap((route) => expandDestination(service, route, checks))
+        .flatMap((route) => expandDestination(service, route, index, checks))
         .toSorted(byDestinationKey),
     })
   }
@@ -117,10 +123,12 @@ function expandPersistence(
 function expandDestination(
   service: VirtualServiceSpec,
   route: Route,
+  index: FleetIndex,
   checks: CheckBook,
 ): DestinationState[] {
   if (!route.choice.ok) return []
   const check = checks.of(service, route)
+  const overrides = index.overridesOf(route.server.name, service.pool).map(expandOverride)
   return [
     {
       realServer: route.server.name,
@@ -131,6 +139,8 @@ function expandDestination(
       upperThreshold: route.member.upperThreshold,
       lowerThreshold: route.member.lowerThreshold,
       ...(check === undefined ? {} : { checks: [check.key] }),
+      ...(route.placement === undefined ? {} : { placement: route.placement }),
+      ...(overrides.length === 0 ? {} : { overrides }),
     },
   ]
 }

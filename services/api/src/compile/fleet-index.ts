@@ -4,20 +4,23 @@ import type { CheckSpec } from '../intent/check.ts'
 import type { Fleet } from '../intent/fleet.ts'
 import type {
   DirectorSpec,
+  OverrideSpec,
   PoolSpec,
   RealServerSpec,
   SiteSpec,
   VirtualServiceSpec,
 } from '../intent/kinds.ts'
-import type { Member } from '../intent/pool.ts'
+import { DEFAULT_WEIGHT, type Member } from '../intent/pool.ts'
+import type { PoolPolicy } from '../intent/policy.ts'
 import { pathMtu, type PathMtu } from './path-mtu.ts'
 
 /** One member of a pool with its real server, wherever it came from. */
 export type ResolvedMember = {
   readonly member: Member
   readonly server: RealServerSpec
-  /** Index in `members`, or null when the selector brought it. */
-  readonly index: number | null
+  /** Where the pool says so: `members` and an index, the selector, or the policy's sorry server. */
+  readonly path: readonly (string | number)[]
+  readonly isSorry: boolean
 }
 
 export type FleetIndex = {
@@ -27,6 +30,9 @@ export type FleetIndex = {
   readonly membersOf: (pool: string) => readonly ResolvedMember[]
   /** The health check of a pool; null = none. */
   readonly checkOf: (pool: string) => CheckSpec | null
+  readonly policyOf: (pool: string) => PoolPolicy | null
+  /** Overrides that concern a real server in a pool, the one that counts first. */
+  readonly overridesOf: (realServer: string, pool: string) => readonly OverrideSpec[]
   /** Virtual services that each director carries, in order of their names. */
   readonly carriedBy: ReadonlyMap<string, readonly VirtualServiceSpec[]>
   /** Bytes of the largest packet from one site to another. */
@@ -41,6 +47,8 @@ export function indexFleet(fleet: Fleet): FleetIndex {
   const servers = new Map(fleet.realServers.map((server) => [server.name, server]))
   const members = new Map(fleet.pools.map((pool) => [pool.name, resolveMembers(pool, servers)]))
   const checks = new Map(fleet.pools.map((pool) => [pool.name, pool.check]))
+  const policies = new Map(fleet.pools.map((pool) => [pool.name, pool.policy]))
+  const overrides = Map.groupBy(fleet.overrides.toSorted(byPrecedence), (one) => one.realServer)
   const path = rememberPaths(sites)
   return {
     sites,
@@ -48,6 +56,11 @@ export function indexFleet(fleet: Fleet): FleetIndex {
     realServers: fleet.realServers,
     membersOf: (pool) => members.get(pool) ?? [],
     checkOf: (pool) => checks.get(pool) ?? null,
+    policyOf: (pool) => policies.get(pool) ?? null,
+    overridesOf: (server, pool) =>
+      (overrides.get(server) ?? NO_OVERRIDES).filter(
+        (one) => one.pool === null || one.pool === pool,
+      ),
     carriedBy: new Map(
       fleet.directors.map((director) => [
         director.name,
@@ -57,6 +70,18 @@ export function indexFleet(fleet: Fleet): FleetIndex {
     pathMtu: (from, to) => path(from, to).bytes,
     explainPathMtu: path,
   }
+}
+
+const NO_OVERRIDES: readonly OverrideSpec[] = []
+const PRECEDENCE: readonly OverrideSpec['kind'][] = ['down', 'weight', 'up']
+
+/** What is said of one pool before what is said of all, then whatever takes more away. */
+function byPrecedence(a: OverrideSpec, b: OverrideSpec): number {
+  return (
+    Number(a.pool === null) - Number(b.pool === null) ||
+    PRECEDENCE.indexOf(a.kind) - PRECEDENCE.indexOf(b.kind) ||
+    (a.name < b.name ? -1 : 1)
+  )
 }
 
 function carries(director: DirectorSpec, service: VirtualServiceSpec): boolean {
@@ -70,25 +95,42 @@ function resolveMembers(
   servers: ReadonlyMap<string, RealServerSpec>,
 ): ResolvedMember[] {
   const resolved: ResolvedMember[] = []
+  // Whoever says sorry is no member, even where the selector matches it.
   const listed = new Set<string>()
+  const sorry = pool.policy?.sorryServer ?? null
+  if (sorry !== null) listed.add(sorry.realServer)
   for (const [index, member] of pool.members.entries()) {
     const server = servers.get(member.realServer)
     invariant(server !== undefined, `pool ${pool.name} lists a real server that does not exist`)
     listed.add(server.name)
-    resolved.push({ member, server, index })
+    resolved.push({ member, server, path: ['members', index], isSorry: false })
   }
   if (pool.selector !== null) {
     const wanted = Object.entries(pool.selector.matchLabels)
     for (const server of servers.values()) {
       if (listed.has(server.name)) continue
       if (!wanted.every(([key, value]) => server.labels[key] === value)) continue
-      resolved.push({ member: selected(server.name, pool.selector.weight), server, index: null })
+      resolved.push({
+        member: unlisted(server.name, pool.selector.weight),
+        server,
+        path: ['selector'],
+        isSorry: false,
+      })
     }
+  }
+  const sorryServer = sorry === null ? undefined : servers.get(sorry.realServer)
+  if (sorry !== null && sorryServer !== undefined) {
+    resolved.push({
+      member: { ...unlisted(sorryServer.name, DEFAULT_WEIGHT), port: sorry.port },
+      server: sorryServer,
+      path: ['policy', 'sorryServer'],
+      isSorry: true,
+    })
   }
   return resolved.filter(({ server }) => server.state !== 'disabled')
 }
 
-function selected(realServer: string, weight: number): Member {
+function unlisted(realServer: string, weight: number): Member {
   return {
     realServer,
     weight,
@@ -97,6 +139,7 @@ function selected(realServer: string, weight: number): Member {
     tunnel: null,
     upperThreshold: 0,
     lowerThreshold: 0,
+    level: null,
   }
 }
 

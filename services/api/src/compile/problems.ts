@@ -29,8 +29,7 @@ export function routeProblems(
 }
 
 function memberAt(pool: string, route: Route) {
-  const path = route.memberIndex === null ? ['selector'] : ['members', route.memberIndex]
-  return { kind: 'pool', name: pool, path } as const
+  return { kind: 'pool', name: pool, path: route.memberPath } as const
 }
 
 /** The kernel holds one service per key, and nftables one mark per port: what overlaps would be a guess. */

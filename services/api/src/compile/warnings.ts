@@ -1,5 +1,5 @@
 /** What is worth saying about an intent and not worth refusing: VIPs nobody routes, schedulers that surprise. Pure. */
-import { cidrContains, type Scheduler } from '@lvs-fleet/contract'
+import { cidrContains, PROPORTIONAL_SCHEDULERS, type Scheduler } from '@lvs-fleet/contract'
 import type { Fleet } from '../intent/fleet.ts'
 import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import { problem, type Problem } from '../intent/problem.ts'
@@ -16,7 +16,18 @@ export function schedulerWarnings(
   services: readonly VirtualServiceSpec[],
   index: FleetIndex,
 ): Problem[] {
-  return services.flatMap((service) => schedulerWarning(service, index))
+  return services.flatMap((service) => [
+    ...schedulerWarning(service, index),
+    ...levelWarning(service, index),
+  ])
+}
+
+/** A level that should get 30 % gets whatever the number of its destinations gives. */
+function levelWarning({ scheduler, name, pool }: VirtualServiceSpec, index: FleetIndex): Problem[] {
+  if (index.policyOf(pool) === null || PROPORTIONAL_SCHEDULERS.has(scheduler)) return []
+  const at = { kind: 'virtual-service', name, path: ['scheduler'] } as const
+  const text = `${scheduler} does not share by weight, so levels of pool ${pool} can only be on or off and nothing ramps: ${[...PROPORTIONAL_SCHEDULERS].join(', ')} do`
+  return [problem(at, 'scheduler-levels', text)]
 }
 
 function schedulerWarning(service: VirtualServiceSpec, index: FleetIndex): Problem[] {

@@ -1,5 +1,5 @@
 /**
- * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is five
+ * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is six
  * sorted lists. Same content, same fleet, whatever the order it was written in.
  */
 import * as z from 'zod'
@@ -9,6 +9,7 @@ import {
   KINDS,
   type DirectorSpec,
   type Kind,
+  type OverrideSpec,
   type PoolSpec,
   type RealServerSpec,
   type SiteSpec,
@@ -23,6 +24,7 @@ export type Fleet = {
   readonly realServers: readonly RealServerSpec[]
   readonly pools: readonly PoolSpec[]
   readonly virtualServices: readonly VirtualServiceSpec[]
+  readonly overrides: readonly OverrideSpec[]
 }
 
 export const EMPTY_FLEET: Fleet = {
@@ -31,9 +33,14 @@ export const EMPTY_FLEET: Fleet = {
   realServers: [],
   pools: [],
   virtualServices: [],
+  overrides: [],
 }
 
-/** The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. */
+/**
+ * The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. Overrides are not
+ * in it: they are made in incidents and end by themselves, so that neither an older document nor a revision that comes
+ * back may take them away or bring them back.
+ */
 export const fleetSchema = z.strictObject({
   sites: z.record(nameSchema, BODY_SCHEMAS.site).default({}),
   directors: z.record(nameSchema, BODY_SCHEMAS.director).default({}),
@@ -43,20 +50,26 @@ export const fleetSchema = z.strictObject({
 })
 export type FleetDocument = z.output<typeof fleetSchema>
 
-export function fleetFromDocument(document: FleetDocument): Fleet {
+/** `overrides`: those that stand beside the document. */
+export function fleetFromDocument(
+  document: FleetDocument,
+  overrides: readonly OverrideSpec[] = [],
+): Fleet {
   return {
     sites: namedList(document.sites),
     directors: namedList(document.directors),
     realServers: namedList(document.realServers),
     pools: namedList(document.pools),
     virtualServices: namedList(document.virtualServices),
+    overrides,
   }
 }
 
-/** The document as it would be written again: parses to the same fleet. */
+/** The document as it would be written again: parses to the same fleet, but for overrides. */
 export function fleetToDocument(fleet: Fleet): Record<string, Record<string, unknown>> {
+  const kinds = KINDS.filter((kind) => kind !== 'override')
   return Object.fromEntries(
-    KINDS.map((kind) => [
+    kinds.map((kind) => [
       FLEET_KEYS[kind],
       Object.fromEntries(objectsOf(fleet, kind).map((spec) => [spec.name, bodyToDocument(spec)])),
     ]),

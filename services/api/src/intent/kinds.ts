@@ -1,16 +1,24 @@
 /**
- * The five kinds of intent, and for each its schema, its URL segment and its key in the fleet document.
+ * The six kinds of intent, and for each its schema, its URL segment and its key in the fleet document.
  * Takes nothing; gives the tables that routes, store and CLI share, so that no code branches on a kind.
  */
 import * as z from 'zod'
 import { directorSchema } from './director.ts'
+import { overrideSchema } from './override.ts'
 import { poolSchema } from './pool.ts'
 import { realServerSchema } from './real-server.ts'
 import { nameSchema } from './shared-fields.ts'
 import { siteSchema } from './site.ts'
 import { virtualServiceSchema } from './virtual-service.ts'
 
-export const KINDS = ['site', 'director', 'real-server', 'pool', 'virtual-service'] as const
+export const KINDS = [
+  'site',
+  'director',
+  'real-server',
+  'pool',
+  'virtual-service',
+  'override',
+] as const
 export type Kind = (typeof KINDS)[number]
 
 /** Segment of the URL: `/v1/real-servers/rs-a1`. */
@@ -20,6 +28,7 @@ export const KIND_PATHS = {
   'real-server': 'real-servers',
   pool: 'pools',
   'virtual-service': 'virtual-services',
+  override: 'overrides',
 } as const satisfies Record<Kind, string>
 
 /** Key in the fleet document and first segment of a problem's pointer. */
@@ -29,6 +38,7 @@ export const FLEET_KEYS = {
   'real-server': 'realServers',
   pool: 'pools',
   'virtual-service': 'virtualServices',
+  override: 'overrides',
 } as const satisfies Record<Kind, string>
 
 /** What an operator writes for one object, without the name that is its key. */
@@ -38,6 +48,7 @@ export const BODY_SCHEMAS = {
   'real-server': realServerSchema,
   pool: poolSchema,
   'virtual-service': virtualServiceSchema,
+  override: overrideSchema,
 } as const
 
 /** The same with its name: what compile and store see. */
@@ -47,6 +58,7 @@ export const SPEC_SCHEMAS = {
   'real-server': realServerSchema.extend({ name: nameSchema }),
   pool: poolSchema.extend({ name: nameSchema }),
   'virtual-service': virtualServiceSchema.extend({ name: nameSchema }),
+  override: overrideSchema.extend({ name: nameSchema }),
 } as const
 
 export type Spec<K extends Kind = Kind> = z.output<(typeof SPEC_SCHEMAS)[K]>
@@ -55,3 +67,4 @@ export type DirectorSpec = Spec<'director'>
 export type RealServerSpec = Spec<'real-server'>
 export type PoolSpec = Spec<'pool'>
 export type VirtualServiceSpec = Spec<'virtual-service'>
+export type OverrideSpec = Spec<'override'>

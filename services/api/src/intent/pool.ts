@@ -1,7 +1,8 @@
 /** Pool: real servers that serve the same thing, listed or selected by labels, shared by virtual services. */
-import { portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/contract'
+import { LEVELS_MAX, portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { checkSchema } from './check.ts'
+import { policySchema } from './policy.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** What an operator may ask for; `local` is an effect of the kernel and never asked. */
@@ -29,6 +30,13 @@ export const memberSchema = z.strictObject({
   tunnel: tunnelRequestSchema.nullable().default(null),
   upperThreshold: thresholdSchema,
   lowerThreshold: thresholdSchema,
+  /** Level of this member on every director, instead of the one that the policy's `levels` give; 0 is first. */
+  level: z
+    .int()
+    .min(0)
+    .max(LEVELS_MAX - 1)
+    .nullable()
+    .default(null),
 })
 export type Member = z.output<typeof memberSchema>
 
@@ -47,4 +55,6 @@ export const poolSchema = z.strictObject({
     .default(null),
   /** How directors find out which members answer; null = nobody looks. */
   check: checkSchema.nullable().default(null),
+  /** Levels, spill-over and slow start; null = one level, and directors look at weights and health alone. */
+  policy: policySchema.nullable().default(null),
 })

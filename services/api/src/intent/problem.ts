@@ -28,6 +28,11 @@ export type ProblemCode =
   | 'scheduler-weights'
   | 'udp-mtu'
   | 'check-port'
+  | 'level-without-policy'
+  | 'override-weight'
+  | 'override-count'
+  | 'override-expiry'
+  | 'scheduler-levels'
 
 export type Problem = {
   readonly kind: Kind

@@ -29,9 +29,17 @@ export const siteSchema = z.strictObject({
   /** `drain`: no real server of this site takes new connections, from any director. */
   state: z.enum(['active', 'drain']).default('active'),
   networks: z.array(networkSchema).max(64).default([]),
-  /** Path MTU to other sites; one direction is enough, the smaller of both counts. */
+  /** Paths to other sites; one direction is enough. */
   paths: z
-    .array(z.strictObject({ to: nameSchema, mtu: mtuSchema }))
+    .array(
+      z.strictObject({
+        to: nameSchema,
+        /** Where both directions say one, the smaller counts. */
+        mtu: mtuSchema,
+        /** For policies that order sites by `path-cost`; where both directions say one, this site's own counts. */
+        cost: z.int().min(1).max(65_535).nullable().default(null),
+      }),
+    )
     .max(256)
     .default([]),
 })

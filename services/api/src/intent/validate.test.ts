@@ -27,7 +27,69 @@ function pair(fields: object, peer: object): (fleet: FleetText) => void {
   }
 }
 
+const OVERRIDE = {
+  realServer: 'rs-a1',
+  kind: 'down',
+  reason: 'disk',
+  expiresAt: '2026-12-01T00:00:00Z',
+}
+
+/** A pool with a policy. */
+const policy =
+  (fields: object, pool: object = {}) =>
+  (fleet: FleetText) =>
+    edit(fleet, 'pools', 'web', { policy: fields, ...pool })
+
 const ROWS: Row[] = [
+  {
+    name: 'a policy that names sites and real servers that do not exist',
+    change: policy({ levels: ['a', 'x'], capacity: { y: 10 }, sorryServer: { realServer: 'z' } }),
+    want: [
+      ['/pools/web/policy/levels/1', 'unknown-name'],
+      ['/pools/web/policy/capacity/y', 'unknown-name'],
+      ['/pools/web/policy/sorryServer/realServer', 'unknown-name'],
+    ],
+  },
+  {
+    name: 'a sorry server that is a member',
+    change: policy({ sorryServer: { realServer: 'rs-a1', port: 8080 } }),
+    want: [['/pools/web/policy/sorryServer/realServer', 'duplicate']],
+  },
+  {
+    name: 'a sorry server on a port that no member has',
+    change: policy({ sorryServer: { realServer: 'rs-a1', port: 8080 } }, member({ port: 80 })),
+    want: [],
+  },
+  {
+    name: 'a level where nobody reads levels',
+    change: (fleet) => edit(fleet, 'pools', 'web', member({ level: 1 })),
+    want: [['/pools/web/members/0/level', 'level-without-policy']],
+  },
+  {
+    name: 'an override of what does not exist',
+    change: (fleet) => edit(fleet, 'overrides', 'o', { ...OVERRIDE, realServer: 'x', pool: 'y' }),
+    want: [
+      ['/overrides/o/realServer', 'unknown-name'],
+      ['/overrides/o/pool', 'unknown-name'],
+    ],
+  },
+  {
+    name: 'an override by a weight that has none',
+    change: (fleet) => edit(fleet, 'overrides', 'o', { ...OVERRIDE, kind: 'weight' }),
+    want: [['/overrides/o/weight', 'override-weight']],
+  },
+  {
+    name: 'an override that takes it down, with a weight',
+    change: (fleet) => edit(fleet, 'overrides', 'o', { ...OVERRIDE, weight: 5 }),
+    want: [['/overrides/o/weight', 'override-weight']],
+  },
+  {
+    name: 'more overrides of one real server than a director can hold',
+    change: (fleet) => {
+      for (let n = 1; n <= 9; n++) edit(fleet, 'overrides', `o${n}`, OVERRIDE)
+    },
+    want: [['/overrides/o9/realServer', 'override-count']],
+  },
   { name: 'a sound fleet has no problem', change: () => {}, want: [] },
   {
     name: 'a host in a site that does not exist',
@@ -320,6 +382,21 @@ describe('validateFleet', () => {
 
 const SCHEMA_ROWS: { name: string; change: (fleet: FleetText) => void; path: string }[] = [
   {
+    name: 'a factor below one',
+    change: policy({ overprovisioningFactor: 0.9 }),
+    path: 'pools.web.policy.overprovisioningFactor',
+  },
+  {
+    name: 'a site that may get nothing',
+    change: policy({ capacity: { a: 0 } }),
+    path: 'pools.web.policy.capacity.a',
+  },
+  {
+    name: 'a site twice in the order of levels',
+    change: policy({ levels: ['a', 'a'] }),
+    path: 'pools.web.policy.levels',
+  },
+  {
     name: 'an unknown field',
     change: (fleet) => edit(fleet, 'pools', 'web', { weigth: 1 }),
     path: 'pools.web',
@@ -455,6 +532,12 @@ describe('fleetSchema refuses, with the path of the field', () => {
 })
 
 describe('fleet document', () => {
+  it('has no overrides: neither a document nor a revision that comes back brings or takes them', () => {
+    const document = fleetToDocument(twoSites((text) => edit(text, 'overrides', 'o', OVERRIDE)))
+    assert.deepEqual(document, fleetToDocument(twoSites()))
+    assert.equal(fleetSchema.safeParse({ ...document, overrides: {} }).success, false)
+  })
+
   it('parses to the same fleet when it is written out again', () => {
     const fleet = twoSites()
     const again = fleetFromDocument(fleetSchema.parse(fleetToDocument(fleet)))

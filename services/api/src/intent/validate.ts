@@ -5,6 +5,8 @@
 import { cidrContains, familyOf, formatCidr, type Ip } from '@lvs-fleet/contract'
 import type { Fleet } from './fleet.ts'
 import type { PoolSpec, SiteSpec, VirtualServiceSpec } from './kinds.ts'
+import { overrideProblems } from './override-rules.ts'
+import { policyProblems } from './policy-rules.ts'
 import { problem, type Problem } from './problem.ts'
 import { serviceRules } from './service-rules.ts'
 import { syncProblems } from './sync-rules.ts'
@@ -20,10 +22,14 @@ export function validateFleet(fleet: Fleet): Problem[] {
     ...fleet.sites.flatMap((site) => siteProblems(site, names.sites)),
     ...networkOverlaps(fleet.sites),
     ...hostProblems(fleet, names),
-    ...fleet.pools.flatMap((pool) => poolProblems(pool, names.realServers)),
+    ...fleet.pools.flatMap((pool) => [
+      ...poolProblems(pool, names.realServers),
+      ...policyProblems(pool, names),
+    ]),
     ...fleet.virtualServices.flatMap((service) => serviceProblems(service, names)),
     ...addressProblems(fleet),
     ...syncProblems(fleet),
+    ...overrideProblems(fleet, names),
   ]
 }
 

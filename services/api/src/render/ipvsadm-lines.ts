@@ -4,6 +4,7 @@ import {
   destinationKey,
   serviceFamily,
   serviceKey,
+  type DestinationState,
   type Family,
   type Forwarding,
   type ServiceRef,
@@ -31,10 +32,23 @@ export function ipvsAddLines(service: ServiceState): string[] {
   return [
     `ipvsadm -A ${text} 2>/dev/null || ipvsadm -E ${text}`,
     ...service.destinations.map((destination) => {
-      const how = `${target} -r ${destinationKey(destination)} ${methodOption(destination.forwarding)} -w ${destination.weight} -x ${destination.upperThreshold} -y ${destination.lowerThreshold}`
+      const how = `${target} -r ${destinationKey(destination)} ${methodOption(destination.forwarding)} -w ${weightWithoutAgent(destination, service)} -x ${destination.upperThreshold} -y ${destination.lowerThreshold}`
       return `ipvsadm -a ${how} 2>/dev/null || ipvsadm -e ${how}`
     }),
   ]
+}
+
+/** Nobody moves shares on such a host, so the first level that has a weight has it all. */
+function weightWithoutAgent(
+  { weight, placement }: DestinationState,
+  service: ServiceState,
+): number {
+  if (placement === undefined) return weight
+  const levels = service.destinations.flatMap((one) =>
+    one.weight > 0 && typeof one.placement?.level === 'number' ? [one.placement.level] : [],
+  )
+  const first = levels.length === 0 ? 'sorry' : Math.min(...levels)
+  return placement.level === first ? weight : 0
 }
 
 export function ipvsRemoveLines(service: ServiceState): string[] {

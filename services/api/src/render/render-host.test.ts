@@ -3,7 +3,14 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
 import * as z from 'zod'
-import { EMPTY_HOST_STATE, ip, type DeviceState, type HostState } from '@lvs-fleet/contract'
+import {
+  EMPTY_HOST_STATE,
+  ip,
+  type DestinationState,
+  type DeviceState,
+  type HostState,
+  type Level,
+} from '@lvs-fleet/contract'
 import { destination, hostState, service } from '../../../../test/fakes/states.ts'
 import { renderHost, type RenderFormat } from './render-host.ts'
 
@@ -83,6 +90,29 @@ describe('render as a shell script', () => {
       assert.ok(script.includes(`-r 10.2.0.11:80 ${words} -w 7 -x 0`), script)
     })
   }
+})
+
+describe('render of levels', () => {
+  const at = (address: string, level: Level, weight = 100) =>
+    destination(address, { weight, placement: { level, site: 'a', fullWeight: 100 } })
+  const weightsOf = (...ends: readonly DestinationState[]) =>
+    [
+      ...rendered('shell', hostState([service('10.1.0.100', ends)])).matchAll(
+        /ipvsadm -a .* -w (\d+)/g,
+      ),
+    ].map(([, weight]) => Number(weight))
+
+  it('the first level that has a weight has it all: nobody moves shares there', () => {
+    assert.deepEqual(
+      weightsOf(at('10.2.0.1', 1), at('10.2.0.2', 2), at('10.2.0.3', 'sorry')),
+      [100, 0, 0],
+    )
+    assert.deepEqual(
+      weightsOf(at('10.2.0.1', 0, 0), at('10.2.0.2', 1), at('10.2.0.3', 1)),
+      [0, 100, 100],
+    )
+    assert.deepEqual(weightsOf(at('10.2.0.1', 0, 0), at('10.2.0.2', 'sorry')), [0, 100])
+  })
 })
 
 const cloudConfigSchema = z.strictObject({

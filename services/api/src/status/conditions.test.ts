@@ -21,6 +21,8 @@ const report: StatusReport = {
   driftCount: 0,
   drains: [],
   drainCount: 0,
+  weights: [],
+  weightCount: 0,
   capabilities: null,
   doctor: null,
   health: null,

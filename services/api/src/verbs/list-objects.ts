@@ -24,11 +24,15 @@ function matches(spec: Spec, { name, label, site }: ObjectFilter): boolean {
   if (site !== undefined && !sitesOf(spec).includes(site)) return false
   return (label ?? []).every((pair) => {
     const cut = pair.indexOf('=')
-    return spec.labels[pair.slice(0, cut)] === pair.slice(cut + 1)
+    return labelsOf(spec)[pair.slice(0, cut)] === pair.slice(cut + 1)
   })
 }
 
 function sitesOf(spec: Spec): readonly string[] {
   if ('site' in spec) return [spec.site]
   return 'carriedBy' in spec ? spec.carriedBy.sites : []
+}
+
+function labelsOf(spec: Spec): Readonly<Record<string, string>> {
+  return 'labels' in spec ? spec.labels : {}
 }

@@ -7,6 +7,7 @@ import { splitKernelProblems } from '../compile/check-kernels.ts'
 import { compileFleet, type Compiled, type CompiledHost } from '../compile/compile.ts'
 import { ApiError } from '../errors.ts'
 import type { Fleet } from '../intent/fleet.ts'
+import { expiryProblems, signOverrides } from '../intent/override-rules.ts'
 import type { Problem } from '../intent/problem.ts'
 import { validateFleet } from '../intent/validate.ts'
 import {
@@ -131,14 +132,16 @@ async function plan(
   request: PublishRequest,
 ): Promise<Planned> {
   const at = deps.now()
-  const fleet = request.change(held)
+  const fleet = signOverrides(request.change(held), request.actor)
   const diff = diffIntent(held, fleet, { revision: held.revision + 1, at })
   const before = deps.live.compiled(held)
   const epoch = held.epoch + (request.newEpoch === true ? 1 : 0)
   if (diff.changes.length === 0 && epoch === held.epoch)
     return { at, held, epoch, fleet: held.fleet, diff, compiled: before, hosts: [] }
   const refuse = request.refuse ?? invalidFleet
-  const problems = validateFleet(fleet)
+  const written = new Set(diff.standing.map(({ spec }) => spec))
+  const overrides = fleet.overrides.filter((one) => written.has(one))
+  const problems = [...validateFleet(fleet), ...expiryProblems(overrides, at)]
   if (problems.length > 0) throw refuse(problems)
   const fresh = shareUnchanged(before, compileFleet(fleet))
   const kernels = await kernelsAgainst(db, before, fresh)

@@ -1,6 +1,7 @@
-/** Makes the fleet what a document says: what it leaves out is removed. Doing it twice changes nothing. */
+/** Makes the fleet what a document says: what it leaves out is removed, but for overrides. Doing it twice changes nothing. */
 import { ApiError } from '../errors.ts'
 import { fleetFromDocument, type FleetDocument } from '../intent/fleet.ts'
+import { remainingOverrides } from '../intent/override-rules.ts'
 import type { Deps } from './deps.ts'
 import { publish, type Published } from './publish.ts'
 
@@ -32,7 +33,7 @@ export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
           `the fleet is at revision ${revision}, not at ${write.ifMatch.join(' or ')}: read it again`,
         )
       }
-      return fleet
+      return { ...fleet, overrides: remainingOverrides(held.fleet.overrides, fleet) }
     },
   })
 }

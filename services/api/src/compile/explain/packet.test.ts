@@ -55,6 +55,54 @@ function hopsTo(realServer: string, explanation: PacketExplanation): string[] {
   })
 }
 
+describe('levels', () => {
+  const leveled = () =>
+    twoSites((text) => {
+      edit(text, 'pools', 'web', { policy: {} })
+    })
+  const reportOf = (destination: string, weight: number) => ({
+    service: 'tcp/10.1.0.100:80',
+    destination,
+    realServer: 'x',
+    weight,
+    factors: [],
+  })
+  const toldWith = (reported: Parameters<typeof explainPacket>[3]) => {
+    const fleet = leveled()
+    const question = { director: 'dir-a', vip: ip('10.1.0.100'), protocol: null, port: 80 } as const
+    const answer = explainPacket(
+      { ...question, firewallMark: null, client: null },
+      fleet,
+      compileFleet(fleet),
+      reported,
+    )
+    assert.ok(answer.ok)
+    return answer.explanation
+  }
+
+  it('before any report the first level has it all', () => {
+    const { scheduling, destinations } = toldWith(null)
+    assert.match(scheduling.text, /rs-a1 67 %, rs-a2 33 %;/)
+    assert.deepEqual(
+      destinations.map(({ level }) => level),
+      [0, 0, 1, 1],
+    )
+  })
+
+  it('after one the kernel has what it says, and intent where it says nothing', () => {
+    const { scheduling, destinations } = toldWith([
+      reportOf('10.1.0.11:80', 0),
+      reportOf('10.2.0.11:80', 25),
+      reportOf('10.2.0.12:80', 25),
+    ])
+    assert.match(scheduling.text, /rs-a2 50 %, rs-b1 25 %, rs-b2 25 %;/)
+    assert.deepEqual(
+      destinations.map(({ reported }) => reported?.weight),
+      [0, undefined, 25, 25],
+    )
+  })
+})
+
 describe('which service takes the packet', () => {
   it('by protocol, address and port', () => {
     const { service, virtualService, takenBecause } = told({ port: 80 })

@@ -10,6 +10,8 @@ import {
   serviceKey,
   type HostState,
   type Ip,
+  type Level,
+  type WeighedDestination,
 } from '@lvs-fleet/contract'
 import type { Fleet } from '../../intent/fleet.ts'
 import type { DirectorSpec } from '../../intent/kinds.ts'
@@ -20,6 +22,7 @@ import { indexFleet, type FleetIndex } from '../fleet-index.ts'
 import { weightFactors, type WeightFactor } from '../weight.ts'
 import { destinationCautions, packetCautions, segmentCautions } from './cautions.ts'
 import type { Hop } from './hop.ts'
+import { kernelWeights } from './kernel-weight.ts'
 import { packetPath } from './packet-path.ts'
 import { clientMismatch, persistenceOf, type Persistence } from './persistence.ts'
 import { schedulingVerdict, type Verdict } from './scheduling.ts'
@@ -35,6 +38,10 @@ export type DestinationExplanation = {
   readonly passedOver: readonly Refusal[]
   readonly weight: number
   readonly weightFactors: readonly WeightFactor[]
+  /** Where the pool has a policy: which connections it gets first. */
+  readonly level: Level | null
+  /** What its director reported where the kernel's weight is not intent's. */
+  readonly reported: WeighedDestination | null
   readonly path: readonly Hop[]
   readonly cautions: readonly string[]
 }
@@ -63,6 +70,7 @@ export function explainPacket(
   question: PacketQuestion,
   fleet: Fleet,
   compiled: Compiled,
+  reported: readonly WeighedDestination[] | null = null,
 ): PacketAnswer {
   const index = indexFleet(fleet)
   const director = fleet.directors.find(({ name }) => name === question.director)
@@ -91,7 +99,8 @@ export function explainPacket(
     return { ok: false, reason: 'unclear', text }
   }
   const cautions = [...otherMarks(taken, carried), ...packetCautions(director, question.client)]
-  const explanation = explain({ director, taken, client: question.client, index, compiled })
+  const { client } = question
+  const explanation = explain({ director, taken, client, index, compiled, reported })
   return { ok: true, explanation: { ...explanation, cautions } }
 }
 
@@ -107,6 +116,7 @@ type Subject = {
   readonly client: Ip | null
   readonly index: FleetIndex
   readonly compiled: Compiled
+  readonly reported: readonly WeighedDestination[] | null
 }
 
 function explain(subject: Subject): Omit<PacketExplanation, 'cautions'> {
@@ -116,7 +126,10 @@ function explain(subject: Subject): Omit<PacketExplanation, 'cautions'> {
   const routes = routesOf(director, service, index, createChooser(index)).filter(
     ({ ref, vip }) => vip === listener.vip && serviceKey(ref) === key,
   )
-  const reachable = routes.filter(({ choice }) => choice.ok)
+  const weights = kernelWeights(routes, subject.reported)
+  const choices = routes.flatMap(({ server, choice }, i) =>
+    choice.ok ? [{ realServer: server.name, weight: weights[i]?.weight ?? 0 }] : [],
+  )
   return {
     director: director.name,
     vip: listener.vip,
@@ -126,17 +139,19 @@ function explain(subject: Subject): Omit<PacketExplanation, 'cautions'> {
     virtualService: service.name,
     service: key,
     takenBecause: taken.because,
-    scheduling: schedulingVerdict(
-      service.scheduler,
-      service.flags,
-      reachable.map(({ server, weight }) => ({ realServer: server.name, weight })),
-    ),
+    scheduling: schedulingVerdict(service.scheduler, service.flags, choices),
     persistence: persistenceOf(service, familyOf(listener.vip), client),
-    destinations: routes.map((route) => explainDestination(subject, route)),
+    destinations: routes.map((route, i) =>
+      explainDestination(subject, route, weights[i]?.reported ?? null),
+    ),
   }
 }
 
-function explainDestination(subject: Subject, route: Route): DestinationExplanation {
+function explainDestination(
+  subject: Subject,
+  route: Route,
+  reported: WeighedDestination | null,
+): DestinationExplanation {
   const { director, taken, client, index, compiled } = subject
   const { server, member, choice, serverPort } = route
   const path = packetPath({
@@ -158,6 +173,8 @@ function explainDestination(subject: Subject, route: Route): DestinationExplanat
     passedOver: choice.refusals,
     weight: route.weight,
     weightFactors: weightFactors(director, server, member, index),
+    level: route.placement?.level ?? null,
+    reported,
     path,
     cautions: [
       ...destinationCautions({ director, service: taken.service, route, client, index }),

@@ -1,6 +1,13 @@
 /** The route contract of explain: what is asked of one packet, and everything that is said about it. */
 import { createRoute, z } from '@hono/zod-openapi'
-import { firewallMarkSchema, ipSchema, portSchema, protocolSchema } from '@lvs-fleet/contract'
+import {
+  firewallMarkSchema,
+  ipSchema,
+  levelSchema,
+  portSchema,
+  protocolSchema,
+  weighedDestinationSchema,
+} from '@lvs-fleet/contract'
 import { json, problems } from '../contract.ts'
 
 const limitSchema = z
@@ -47,6 +54,10 @@ const destinationSchema = z.object({
   weight: z.int(),
   /** Multiplied they are the weight. */
   weightFactors: z.array(z.object({ name: z.string(), value: z.number(), because: z.string() })),
+  /** Of the pool's policy; null = it has none. */
+  level: levelSchema.nullable(),
+  /** The weight in the kernel and its factors, where it is not intent's; from the director's last report. */
+  reported: weighedDestinationSchema.nullable(),
   path: z.array(hopSchema),
   cautions: z.array(z.string()),
 })

@@ -3,13 +3,15 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import { explainPacket, type PacketExplanation } from '../../compile/explain/packet.ts'
 import { ApiError } from '../../errors.ts'
 import type { Deps } from '../../verbs/deps.ts'
+import { findHostView } from '../../verbs/read-hosts.ts'
 import type { AppEnv } from '../app-env.ts'
 import { explainPacketContract, type PacketExplanationBody } from './explain-contract.ts'
 
 export function explainRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
-  app.openapi(explainPacketContract, (c) => {
+  app.openapi(explainPacketContract, async (c) => {
     const { director, vip, protocol, port, firewallMark, client } = c.req.valid('query')
     const { snapshot } = deps.live
+    const view = await findHostView(deps, 'director', director)
     const answer = explainPacket(
       {
         director,
@@ -21,6 +23,7 @@ export function explainRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
       },
       snapshot.fleet,
       deps.live.compiled(snapshot),
+      view?.report?.weights ?? null,
     )
     if (!answer.ok) {
       const code = answer.reason === 'unknown' ? 'not-found' : 'invalid-parameter'

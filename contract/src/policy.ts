@@ -1,0 +1,96 @@
+/**
+ * What a director needs to turn intent weights into kernel weights by itself: the policy of a service, the place
+ * of each destination in it, and what operators overrode for a while. None of it reaches the kernel as such.
+ */
+import * as z from 'zod'
+import { weightSchema } from './ipvs.ts'
+
+/** Levels of one service, the sorry server's apart. */
+export const LEVELS_MAX = 64
+/** Overrides that one destination can have at a time. */
+export const OVERRIDES_MAX = 8
+
+/** 0 takes connections first. `sorry`: only while nobody else answers. */
+export const levelSchema = z.union([
+  z
+    .int()
+    .min(0)
+    .max(LEVELS_MAX - 1),
+  z.literal('sorry'),
+])
+export type Level = z.infer<typeof levelSchema>
+
+/**
+ * How connections spill from level to level. Shares are percent of this director's new connections to the service.
+ * Without a policy a service is one level, and health alone changes its weights.
+ */
+export const policySchema = z.object({
+  /** How much more than its own share a destination can carry: a level spills when less than 1/factor of it is up. */
+  overprovisioningFactor: z.number().min(1).max(10),
+  /** A level that has less than this percent up takes no notice of health, unless other levels have room; 0 = never. */
+  panicThresholdPercent: z.int().min(0).max(100),
+  /** Shares stay while they are fewer percentage points than this from where they belong. */
+  hysteresisPercent: z.int().min(0).max(100),
+  /** Percentage points that move between levels at once, and how long until the next. */
+  maxChangePercent: z.int().min(1).max(100),
+  changeIntervalSeconds: z.int().min(1).max(3_600),
+  /** How long a destination that comes (back) takes to its full weight, from a tenth of it; 0 = at once. */
+  slowStartSeconds: z.int().min(0).max(3_600),
+  /** The largest share that destinations of a site get within a level, as far as others have room. Sorted by site. */
+  capacities: z.array(z.object({ site: z.string(), maxSharePercent: z.int().min(1).max(100) })),
+})
+export type Policy = z.infer<typeof policySchema>
+
+/** Where one destination stands in its service's policy. */
+export const placementSchema = z.object({
+  level: levelSchema,
+  site: z.string(),
+  /** Its weight if nothing were drained: what its level has to do without while it is. */
+  fullWeight: weightSchema,
+})
+export type Placement = z.infer<typeof placementSchema>
+
+const overrideFields = {
+  /** Name of the operator's override. */
+  name: z.string(),
+  reason: z.string(),
+  owner: z.string(),
+  /** ms since 1970, by the director's wall clock: it ends there by itself, whoever is out of reach. */
+  expiresAt: z.int().min(0),
+}
+/**
+ * What an operator says for a while, whatever health says. None of them gives a weight to a destination to which
+ * intent gives none.
+ */
+export const overrideStateSchema = z.discriminatedUnion('kind', [
+  /** Instead of the weight that intent gives. */
+  z.object({ kind: z.literal('weight'), weight: weightSchema, ...overrideFields }),
+  /** No new connections, panic or not. */
+  z.object({ kind: z.literal('down'), ...overrideFields }),
+  /** As if every check passed. */
+  z.object({ kind: z.literal('up'), ...overrideFields }),
+])
+export type OverrideState = z.infer<typeof overrideStateSchema>
+
+/** What a kernel weight is made of. */
+export const WEIGHT_FACTORS = ['intent', 'override', 'health', 'levelShare', 'ramp'] as const
+export const weightFactorSchema = z.object({
+  name: z.enum(WEIGHT_FACTORS),
+  /** Of intent the weight itself, of the others what it is multiplied by. */
+  value: z.number(),
+  /** ISO 8601; null = it never changed while this agent looked. */
+  since: z.string().nullable(),
+  why: z.string().max(300),
+})
+export type WeightFactor = z.infer<typeof weightFactorSchema>
+
+/** A destination whose kernel weight is not what intent says, and why. */
+export const weighedDestinationSchema = z.object({
+  service: z.string(),
+  destination: z.string(),
+  realServer: z.string(),
+  /** In the kernel. Within a level in proportion to the product of its factors; never 0 by rounding. */
+  weight: z.int().min(0),
+  factors: z.array(weightFactorSchema),
+})
+export type WeighedDestination = z.infer<typeof weighedDestinationSchema>

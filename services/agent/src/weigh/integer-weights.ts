@@ -1,0 +1,49 @@
+/**
+ * Exact weights → the small whole numbers that the kernel takes. Multiplied by the least number that keeps every
+ * share true: wrr and mh repeat themselves after the sum of all weights, so large ones come in bursts. Pure.
+ */
+
+/** What `weightSchema` allows: schedulers multiply weights by connections in 32 bits. */
+const WEIGHT_MAX = 65_535
+const SCALE_MAX = 1_000
+/** A destination may be wrong by this part of its own share, or by this part of all connections. */
+const OWN_ERROR_MAX = 0.01
+const ERROR_MAX = 0.000_5
+/** Destinations of a level may together be wrong by this part of all connections. */
+const LEVEL_ERROR_MAX = 0.005
+
+export type ExactWeight = {
+  /** Above 0. */
+  readonly weight: number
+  /** What must be right as a whole, too. */
+  readonly level: number
+}
+
+/** Never 0. As they are where they are whole. */
+export function integerWeights(exact: readonly ExactWeight[]): number[] {
+  const largest = exact.reduce((max, { weight }) => Math.max(max, weight), 0)
+  if (largest > WEIGHT_MAX) return scaled(exact, WEIGHT_MAX / largest)
+  const scaleMax = Math.min(SCALE_MAX, Math.floor(WEIGHT_MAX / Math.max(1, largest)))
+  for (let scale = 1; scale < scaleMax; scale++) {
+    const weights = scaled(exact, scale)
+    if (areTrue(weights, exact)) return weights
+  }
+  return scaled(exact, scaleMax)
+}
+
+function scaled(exact: readonly ExactWeight[], scale: number): number[] {
+  return exact.map(({ weight }) => Math.max(1, Math.round(weight * scale)))
+}
+
+function areTrue(weights: readonly number[], exact: readonly ExactWeight[]): boolean {
+  const sum = weights.reduce((total, weight) => total + weight, 0)
+  const exactSum = exact.reduce((total, { weight }) => total + weight, 0)
+  const levelErrors = new Map<number, number>()
+  for (const [i, { weight, level }] of exact.entries()) {
+    const wanted = weight / exactSum
+    const error = (weights[i] ?? 0) / sum - wanted
+    if (Math.abs(error) > Math.max(OWN_ERROR_MAX * wanted, ERROR_MAX)) return false
+    levelErrors.set(level, (levelErrors.get(level) ?? 0) + error)
+  }
+  return [...levelErrors.values()].every((error) => Math.abs(error) <= LEVEL_ERROR_MAX)
+}

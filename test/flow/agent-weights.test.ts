@@ -1,0 +1,282 @@
+/** Effective weights on a running agent: health, levels, ramps and overrides reach the kernel, one message for each. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  EMPTY_HOST_PART,
+  type DestinationState,
+  type OverrideState,
+  type Policy,
+} from '@lvs-fleet/contract'
+import { runLoop } from '../../services/agent/src/loop.ts'
+import { createStatusFile } from '../../services/agent/src/status-file.ts'
+import { plainCandidate } from '../../services/agent/src/state/candidate.ts'
+import { createFakeHealth, type FakeHealth } from '../fakes/fake-health.ts'
+import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
+import { destination, hostState, service } from '../fakes/states.ts'
+
+const VIP = '10.1.0.100'
+const KEY = `tcp/${VIP}:80`
+const POLICY: Policy = {
+  overprovisioningFactor: 1.4,
+  panicThresholdPercent: 50,
+  hysteresisPercent: 5,
+  maxChangePercent: 20,
+  changeIntervalSeconds: 10,
+  slowStartSeconds: 0,
+  capacities: [],
+}
+
+/** a1 and a2 here, b1 and b2 elsewhere. */
+const ENDS = ['a1', 'a2', 'b1', 'b2'].map((name, i) =>
+  destination(`10.2.0.${i + 1}`, {
+    realServer: name,
+    weight: 100,
+    placement: { level: name.startsWith('a') ? 0 : 1, site: name.slice(0, 1), fullWeight: 100 },
+  }),
+)
+const leveled = (policy: Partial<Policy> = {}) =>
+  service(VIP, ENDS, { policy: { ...POLICY, ...policy } })
+
+type Bench = FakeHost & { readonly health: FakeHealth }
+
+async function running(services: Parameters<typeof hostState>[0]): Promise<Bench> {
+  const health = createFakeHealth()
+  const host = await createFakeHost({ health })
+  await host.start()
+  const bench = Object.assign(host, { health })
+  await publish(bench, services, 1)
+  return bench
+}
+
+async function publish(
+  host: FakeHost,
+  services: Parameters<typeof hostState>[0],
+  generation: number,
+) {
+  const published = await host.controller.publish(hostState(services), { generation })
+  assert.equal((await host.offer(published)).is, 'applied')
+}
+
+function weightsOf(host: FakeHost): (number | undefined)[] {
+  const ends = host.kernel.services.get(KEY)?.destinations
+  return ENDS.map(({ address, port }) => ends?.get(`${address}:${port}`)?.config.weight)
+}
+
+function say(bench: Bench, state: 'up' | 'down' | 'unknown', ...names: readonly string[]): void {
+  for (const name of names) bench.health.say(name, state, bench.clock.monotonicMs())
+}
+
+test('levels: the first has it all, spills step by step, one message for each weight and no dump', async () => {
+  const host = await running([leveled()])
+  assert.deepEqual(weightsOf(host), [100, 100, 0, 0])
+  const before = { ...host.kernel.calls, writes: host.kernel.writeCount() }
+  say(host, 'down', 'a1')
+  host.clock.advance(60_000)
+  const round = await host.agent.weighRound()
+  assert.deepEqual(round, { ops: 4, failed: 0, drift: 0 })
+  assert.deepEqual(weightsOf(host), [0, 200, 25, 25])
+  assert.equal(host.kernel.writeCount() - before.writes, 4)
+  assert.equal(host.kernel.calls.listServices, before.listServices)
+  assert.equal(host.kernel.calls.destinationsListedFor, before.destinationsListedFor)
+  assert.deepEqual(await host.agent.weighRound(), { ops: 0, failed: 0, drift: 0 })
+  host.clock.advance(10_000)
+  await host.agent.weighRound()
+  assert.deepEqual(weightsOf(host), [0, 200, 43, 43])
+  const verified = await host.agent.verifyRound()
+  assert.deepEqual(verified, { ops: 0, failed: 0, drift: 0 })
+})
+
+test('what is not as intent says is in the report, with since when and why', async () => {
+  const host = await running([service(VIP, ENDS)])
+  assert.equal(host.agent.snapshot().weightCount, 0)
+  say(host, 'down', 'a1')
+  const since = new Date(host.clock.wallMs()).toISOString()
+  host.clock.advance(700)
+  await host.agent.weighRound()
+  const { weights, weightCount } = host.agent.snapshot()
+  assert.equal(weightCount, 1)
+  const [first] = weights
+  assert.deepEqual(
+    [first?.service, first?.destination, first?.realServer, first?.weight],
+    [KEY, '10.2.0.1:80', 'a1', 0],
+  )
+  const health = first?.factors.find(({ name }) => name === 'health')
+  assert.deepEqual(health, {
+    name: 'health',
+    value: 0,
+    since,
+    why: 'server-down: as the test says',
+  })
+  assert.deepEqual(
+    first?.factors.map(({ name, value }) => [name, value]),
+    [
+      ['intent', 100],
+      ['override', 1],
+      ['health', 0],
+      ['ramp', 1],
+      ['levelShare', 1],
+    ],
+  )
+})
+
+test('a weight that somebody set back by hand is drift', async () => {
+  const host = await running([service(VIP, ENDS)])
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  const [a1] = ENDS
+  assert.ok(a1 !== undefined)
+  host.kernel.byHand({
+    kind: 'destination.update',
+    service: service(VIP, ENDS),
+    destination: a1,
+    from: { ...a1, weight: 0 },
+    to: a1,
+  })
+  assert.equal((await host.agent.verifyRound()).drift, 1)
+  assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
+})
+
+test('a new state changes what intent says and keeps what health says', async () => {
+  const host = await running([service(VIP, ENDS)])
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  const heavier = ENDS.map((end) => ({ ...end, weight: 200 }))
+  await publish(host, [service(VIP, heavier)], 2)
+  assert.deepEqual(weightsOf(host), [0, 200, 200, 200])
+  say(host, 'up', 'a1')
+  await host.agent.weighRound()
+  assert.deepEqual(weightsOf(host), [200, 200, 200, 200])
+  assert.equal(host.agent.snapshot().weightCount, 0)
+})
+
+test('a new state that comes with a recovery starts from what the kernel holds, not from intent', async () => {
+  const host = await running([service(VIP, ENDS)])
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  say(host, 'up', 'a1')
+  const [a1, a2, ...others] = ENDS
+  const heavier = [a1, { ...a2, weight: 200 }, ...others] as DestinationState[]
+  const writes = host.kernel.writeCount()
+  await publish(host, [service(VIP, heavier)], 2)
+  assert.deepEqual(weightsOf(host), [100, 200, 100, 100])
+  assert.equal(host.kernel.writeCount() - writes, 2)
+})
+
+test('slow start: ten messages from a tenth to all', async () => {
+  const host = await running([leveled({ slowStartSeconds: 100, panicThresholdPercent: 0 })])
+  say(host, 'down', 'b1')
+  await host.agent.weighRound()
+  // All of it here, so that levels do not interfere.
+  await publish(
+    host,
+    [service(VIP, ENDS.slice(0, 2), { policy: { ...POLICY, slowStartSeconds: 100 } })],
+    2,
+  )
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  say(host, 'up', 'a1')
+  const seen: (number | undefined)[] = []
+  for (let second = 0; second <= 100; second += 10) {
+    await host.agent.weighRound()
+    seen.push(weightsOf(host)[0])
+    host.clock.advance(10_000)
+  }
+  assert.deepEqual(seen, [10, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+})
+
+const withOverride = (override: OverrideState) => {
+  const [first, ...rest] = ENDS
+  return service(VIP, [{ ...first, overrides: [override] } as DestinationState, ...rest])
+}
+
+test('an override reaches with its state, and ends in the loop with nobody to ask', async () => {
+  const host = await createFakeHost()
+  await host.start()
+  const expiresAt = host.clock.wallMs() + 30_000
+  const fields = { name: 'o', reason: 'disk', owner: 'ann', expiresAt }
+  await publish(host, [withOverride({ kind: 'down', ...fields })], 1)
+  assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
+  assert.equal(
+    host.agent.snapshot().weights[0]?.factors.find(({ name }) => name === 'override')?.why,
+    'o: down until 2026-11-23T12:00:30.000Z by ann: disk',
+  )
+  const stop = new AbortController()
+  const loop = runLoop(
+    {
+      agent: host.agent,
+      kernel: host.kernel,
+      clock: host.clock,
+      random: () => 0.5,
+      log: () => {},
+      status: createStatusFile(host.disk, host.clock),
+    },
+    stop.signal,
+  )
+  const until = async (isDone: () => boolean) => {
+    for (let turn = 0; !isDone() && turn < 2_000; turn++) {
+      host.clock.advance(turn % 20 === 0 ? 1_000 : 0)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  await until(() => host.clock.wallMs() >= expiresAt - 2_000)
+  assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
+  await until(() => weightsOf(host)[0] === 100)
+  stop.abort()
+  await loop
+  assert.deepEqual(weightsOf(host), [100, 100, 100, 100])
+  assert.ok(host.clock.wallMs() >= expiresAt && host.clock.wallMs() < expiresAt + 5_000)
+})
+
+test('an agent that starts anew keeps the dead at 0 until it knows', async () => {
+  const host = await running([leveled({ changeIntervalSeconds: 1 })])
+  say(host, 'down', 'a1')
+  for (let round = 0; round < 3; round++) {
+    host.clock.advance(5_000)
+    await host.agent.weighRound()
+  }
+  const before = weightsOf(host)
+  assert.equal(before[0], 0)
+  say(host, 'unknown', 'a1')
+  const writes = host.kernel.writeCount()
+  await host.start()
+  assert.deepEqual(weightsOf(host), before)
+  assert.equal(host.kernel.writeCount(), writes)
+  say(host, 'up', 'a1')
+  for (let round = 0; round < 3; round++) {
+    host.clock.advance(5_000)
+    await host.agent.weighRound()
+  }
+  assert.deepEqual(weightsOf(host), [100, 100, 0, 0])
+})
+
+test('a dry run, which checks nobody, plans what the running agent holds', async () => {
+  const host = await running([service(VIP, ENDS)])
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  const { kernel, disk, clock, controller } = host
+  const other = await createFakeHost({ kernel, disk, clock, controller })
+  await other.agent.peek()
+  const planned = await other.agent.plan(undefined, { allowShrink: false })
+  assert.deepEqual(planned.ops, [])
+})
+
+test('a state from a file is weighed, too', async () => {
+  const health = createFakeHealth()
+  const host = await createFakeHost({ health })
+  health.say('a1', 'down', host.clock.monotonicMs())
+  await host.start()
+  const state = { ...EMPTY_HOST_PART, services: [service(VIP, ENDS)] }
+  await host.agent.accept(plainCandidate(state), { source: 'file' })
+  assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
+})
+
+test('while an operator holds the agent no weight changes, and after that they do', async () => {
+  const host = await running([service(VIP, ENDS)])
+  host.disk.files.set('hold', 'by hand')
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  assert.deepEqual(weightsOf(host), [100, 100, 100, 100])
+  host.disk.files.delete('hold')
+  await host.agent.weighRound()
+  assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
+})
