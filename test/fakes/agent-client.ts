@@ -193,6 +193,7 @@ export function makeReport(seq: number, changed: Partial<StatusReport> = {}): St
     drainCount: 0,
     capabilities: null,
     doctor: null,
+    paths: null,
     ...changed,
   }
 }

@@ -66,6 +66,7 @@ const NO_FACTS: Facts = {
   ipvsError: null,
   destinations: null,
   routes: new Map(),
+  paths: null,
   neighbours: [],
   duplicates: new Map(),
   managers: [],

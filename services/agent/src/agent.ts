@@ -2,7 +2,13 @@
  * The agent without its timers: what to do when it starts, when a state arrives, and when it is time to look.
  * One kernel-touching thing at a time; loop.ts decides when, control-plane/ brings states, tests drive it by hand.
  */
-import type { FailedOp, Op, Rejection } from '@lvs-fleet/contract'
+import {
+  serviceKey,
+  type FailedOp,
+  type Op,
+  type PathState,
+  type Rejection,
+} from '@lvs-fleet/contract'
 import { holdReason } from './hold.ts'
 import { KernelError, type Kernel } from './kernel/kernel.ts'
 import { ledgerIsEmpty, type Ledger } from './ledger/ledger.ts'
@@ -117,6 +123,15 @@ export class Agent {
   /** What is in force and what is ours, for those who only look. */
   get inForce(): { readonly inForce: InForce; readonly ledger: Ledger } {
     return { inForce: this.world.inForce, ledger: this.world.book.ledger }
+  }
+
+  /** Paths whose service is ours and stands: without it a marked packet would not go anywhere special. */
+  standingPaths(): PathState[] {
+    const { inForce, book, standing, troubles } = this.world
+    return inForce.host.paths.filter(({ mark, family }) => {
+      const key = serviceKey({ protocol: 'fwmark', firewallMark: mark, family })
+      return standing.has(key) && book.ledger.services.has(key) && !troubles.has(key)
+    })
   }
 
   get hasDrains(): boolean {

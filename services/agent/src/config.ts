@@ -47,6 +47,7 @@ const OPTIONS = {
   only: { type: 'string', multiple: true },
   list: { type: 'boolean' },
   'self-checks': { type: 'string' },
+  'path-seconds': { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -76,6 +77,8 @@ export type Config = {
   readonly list: boolean
   /** A running agent tries out what the kernel can and looks after itself now and then. */
   readonly selfChecks: 'on' | 'off'
+  /** Seconds from one measuring of a path's MTU to the next; 0 = never. */
+  readonly pathSeconds: number
   readonly output: 'table' | 'json'
   readonly log: 'json' | 'plain'
   readonly help: boolean
@@ -119,6 +122,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
       ['on', 'off'] as const,
       '--self-checks',
     ),
+    pathSeconds: parseSeconds(values['path-seconds'] ?? env['LVSFLEET_PATH_SECONDS'] ?? '300'),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
       values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',
@@ -142,6 +146,15 @@ function parseApi(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol === 'https:' || url?.protocol === 'http:') return url
   throw new AgentError(`--api: ${JSON.stringify(text)} is no http or https URL`, EXIT.usage)
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text)
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400) return seconds
+  throw new AgentError(
+    `--path-seconds: ${JSON.stringify(text)} is no whole number from 0 to 86400`,
+    EXIT.usage,
+  )
 }
 
 function parseAddresses(texts: readonly string[]): Ip[] {

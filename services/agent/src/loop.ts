@@ -24,6 +24,9 @@ const DRAIN_MS = 1_000
 /** Between two looks at the network after it told us of changes. */
 const NETWORK_SPACING_MS = 250
 
+/** Runs until the signal aborts. */
+export type Background = (onNews: () => void, signal: AbortSignal) => Promise<void>
+
 export type LoopDeps = {
   readonly agent: Agent
   readonly kernel: Pick<Kernel, 'onNetworkChange'>
@@ -32,7 +35,7 @@ export type LoopDeps = {
   readonly log: Log
   readonly status: StatusFile
   /** Work beside the rounds, which says when a report is due. */
-  readonly background?: (onNews: () => void, signal: AbortSignal) => Promise<void>
+  readonly background?: readonly Background[]
   /** Absent when the host is not enrolled: it runs on what it has. */
   readonly controlPlane?: { readonly client: ControlPlane; readonly reporter: Reporter }
 }
@@ -41,7 +44,7 @@ export type LoopDeps = {
 export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void> {
   const reports = createNudge()
   const work = [rounds(deps, reports.nudge, signal)]
-  if (deps.background !== undefined) work.push(deps.background(reports.nudge, signal))
+  for (const run of deps.background ?? []) work.push(run(reports.nudge, signal))
   if (deps.controlPlane !== undefined) {
     const { client, reporter } = deps.controlPlane
     const poller = createPoller({

@@ -5,6 +5,7 @@ import {
   type Capabilities,
   type DoctorSummary,
   type Drain,
+  type PathReport,
   type Rejection,
   type StatusReport,
 } from '@lvs-fleet/contract'
@@ -15,9 +16,10 @@ export type HostFacts = {
   readonly bootId: string
   readonly kernelVersion: string
   readonly agentVersion: string
-  /** Filled in when they were found; see doctor/host-rounds.ts. */
+  /** Filled in when they were found; see doctor/host-rounds.ts and path-mtu/path-rounds.ts. */
   capabilities?: Capabilities
   doctor?: DoctorSummary
+  paths?: PathReport | null
 }
 
 /** A report without its number, which is given when it is sent. */
@@ -42,7 +44,7 @@ export function takeSnapshot(
     applied: state.applied,
     rejected: state.rejected,
     held: state.held === null ? null : state.held.slice(0, HELD_TEXT_MAX),
-    counts: { services: world.inForce.services.size, destinations: world.inForce.destinationCount },
+    counts: { services: world.inForce.serviceCount, destinations: world.inForce.destinationCount },
     failedOps: failedOps.slice(0, REPORT_LIST_MAX),
     failedOpCount: failedOps.length,
     drift: [...world.repairs.list],
@@ -51,6 +53,7 @@ export function takeSnapshot(
     drainCount: drains.count,
     capabilities: facts.capabilities ?? null,
     doctor: facts.doctor ?? null,
+    paths: facts.paths ?? null,
   }
 }
 

@@ -7,7 +7,9 @@ import { createReporter, type Reporter } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
 import { openDisk } from '../disk/node-disk.ts'
 import { takeLock } from '../disk/lock.ts'
-import { logRound, runLoop, STATE_APPLIED } from '../loop.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import { logRound, runLoop, STATE_APPLIED, type Background } from '../loop.ts'
+import { pathRounds } from '../path-mtu/path-rounds.ts'
 import { AgentError } from '../ports.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile } from '../status-file.ts'
@@ -33,7 +35,6 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
       await session.agent.load()
     }
     const controlPlane = connect(config, outside, session)
-    const doctor = config.selfChecks === 'on' ? outside.doctor : undefined
     const status = createStatusFile(disk, outside.clock)
     if (config.once) return await runOnce(outside, session, controlPlane)
     if (controlPlane === undefined)
@@ -44,15 +45,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
         agent: session.agent,
         kernel,
         status,
-        ...(doctor === undefined
-          ? {}
-          : {
-              background: (onNews: () => void, signal: AbortSignal) =>
-                doctorRounds(
-                  { ...outside, ...session, kernel, doctor, onNews, stateDir: config.stateDir },
-                  signal,
-                ),
-            }),
+        background: await backgroundOf(config, outside, session, kernel),
         ...(controlPlane === undefined ? {} : { controlPlane }),
       },
       outside.signal,
@@ -68,6 +61,28 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     kernel.close()
     await unlock()
   }
+}
+
+/** What this agent does beside its rounds, as far as it was asked to. */
+async function backgroundOf(
+  config: Config,
+  outside: Outside,
+  session: Session,
+  kernel: Kernel,
+): Promise<Background[]> {
+  const work: Background[] = []
+  const doctor = config.selfChecks === 'on' ? outside.doctor : undefined
+  if (doctor !== undefined) {
+    const deps = { ...outside, ...session, kernel, doctor, stateDir: config.stateDir }
+    work.push((onNews, signal) => doctorRounds({ ...deps, onNews }, signal))
+  }
+  const { pathSeconds: everySeconds } = config
+  const sockets = everySeconds === 0 ? undefined : await outside.openPathSockets?.()
+  if (sockets !== undefined) {
+    const deps = { ...outside, ...session, sockets, everySeconds }
+    work.push((onNews, signal) => pathRounds({ ...deps, onNews }, signal))
+  }
+  return work
 }
 
 type Connected = { readonly client: ControlPlane; readonly reporter: Reporter }

@@ -8,6 +8,7 @@ import { loadCounters, type Counters } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
 import type { DoctorPorts } from '../doctor/ports.ts'
 import type { Kernel } from '../kernel/kernel.ts'
+import type { PathSockets } from '../kernel/path/path-sockets.ts'
 import { AgentError, type Clock, type Disk, type Log, type Random } from '../ports.ts'
 import type { HostFacts } from '../report.ts'
 import { createStateStore } from '../state/store.ts'
@@ -23,6 +24,8 @@ export type Outside = {
   readonly openKernel: () => Promise<Kernel>
   /** Absent where nobody looks: no checks, nothing known of the kernel. */
   readonly doctor?: DoctorPorts
+  /** Absent where no path is measured. */
+  readonly openPathSockets?: () => Promise<PathSockets>
   readonly signal: AbortSignal
 }
 

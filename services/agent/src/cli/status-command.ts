@@ -16,6 +16,12 @@ export async function statusCommand(config: Config, outside: Outside): Promise<n
   return status === undefined ? EXIT.failure : EXIT.ok
 }
 
+function pathText(paths: SavedStatus['snapshot']['paths']): string {
+  if (paths === null) return 'not measured'
+  const { fittingCount, narrowCount, unknownCount } = paths
+  return `${fittingCount} as computed, ${narrowCount} too small, ${unknownCount} unknown`
+}
+
 function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): string {
   const { applied, rejected, counts, failedOps, drains } = snapshot
   const rows: [string, string][] = [
@@ -30,10 +36,13 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     ['failed ops', String(snapshot.failedOpCount)],
     ['drift repaired', String(snapshot.driftCount)],
     ['draining', String(snapshot.drainCount)],
+    ['path MTU', pathText(snapshot.paths)],
   ]
   const lines = rows.map(([name, value]) => `${name.padEnd(18)}${value}`)
   for (const failed of failedOps)
     lines.push(`  failed  ${failed.op}: ${failed.code}: ${failed.message}`)
+  for (const { realServer, path, carries, mtu } of snapshot.paths?.narrow ?? [])
+    lines.push(`  narrow  ${realServer} (${path}): carries ${carries} of ${mtu} bytes`)
   for (const drain of drains) {
     const rest = `${drain.remainingSeconds} s left, ${drain.connections} connections`
     lines.push(`  drain   ${drain.service} > ${drain.destination}: ${rest}`)

@@ -4,6 +4,7 @@
  */
 import {
   EMPTY_HOST_PART,
+  isProbe,
   sameDestinationConfig,
   sameServiceConfig,
   serviceKey,
@@ -14,6 +15,7 @@ import {
   type Shard,
   type StatusReport,
 } from '@lvs-fleet/contract'
+import { probeService } from './probe-service.ts'
 
 export type Version = Pick<Manifest, 'epoch' | 'generation' | 'digest'>
 export type HeldShard = { readonly digest: string; readonly shard: Shard }
@@ -38,7 +40,10 @@ export type InForce = {
   source: Source
   version: Version | null
   host: HostPart
+  /** Virtual services, and those of paths. */
   readonly services: Map<string, ServiceState>
+  /** Without those of paths, as operators count. */
+  serviceCount: number
   destinationCount: number
   shards: ReadonlyMap<string, HeldShard>
 }
@@ -51,7 +56,7 @@ export type ServiceChange = {
 export type StateChange = {
   readonly host: HostPart
   readonly hostChanged: boolean
-  /** Virtual services that are not the same on both sides, by key. */
+  /** Virtual services, and those of paths, that are not the same on both sides, by key. */
   readonly services: ReadonlyMap<string, ServiceChange>
 }
 
@@ -61,6 +66,7 @@ export function nothingInForce(): InForce {
     version: null,
     host: EMPTY_HOST_PART,
     services: new Map(),
+    serviceCount: 0,
     destinationCount: 0,
     shards: new Map(),
   }
@@ -94,8 +100,8 @@ export function bringIntoForce(
   source: Source,
 ): void {
   for (const [key, { before, after }] of change.services) {
-    inForce.destinationCount +=
-      (after?.destinations.length ?? 0) - (before?.destinations.length ?? 0)
+    count(inForce, before, -1)
+    count(inForce, after, 1)
     if (after === undefined) inForce.services.delete(key)
     else inForce.services.set(key, after)
   }
@@ -103,6 +109,12 @@ export function bringIntoForce(
   inForce.source = source
   inForce.version = candidate.version
   inForce.shards = candidate.shards
+}
+
+function count(inForce: InForce, service: ServiceState | undefined, sign: 1 | -1): void {
+  if (service === undefined || isProbe(service)) return
+  inForce.serviceCount += sign
+  inForce.destinationCount += sign * service.destinations.length
 }
 
 /** A candidate of an unsigned state that an operator gave by hand. */
@@ -143,8 +155,8 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
 }
 
 function collectServices(shard: Shard, into: Map<string, ServiceState>): void {
-  if (shard.kind !== 'services') return
-  for (const service of shard.services) into.set(serviceKey(service), service)
+  const services = shard.kind === 'services' ? shard.services : shard.host.paths.map(probeService)
+  for (const service of services) into.set(serviceKey(service), service)
 }
 
 function differing(

@@ -21,6 +21,7 @@ import type { Route } from './destinations.ts'
 import { directorSysctls, directorTimeouts, syncDaemons } from './director-settings.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, marksOf } from './listeners.ts'
+import { pathsOf } from './paths.ts'
 
 export type ServiceRoutes = {
   readonly service: VirtualServiceSpec
@@ -35,6 +36,7 @@ export function expandDirector(
 ): HostState {
   const services = carried.flatMap(({ service, routes }) => expandService(service, routes))
   const sourceNats = sourceNatsOf(carried)
+  const paths = pathsOf(director, carried, index)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
     if (service.vipDelivery !== 'address') continue
@@ -48,9 +50,10 @@ export function expandDirector(
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: directorSysctls(director, services, sourceNats),
+    sysctls: directorSysctls(director, { services, sourceNats, paths }),
     clamps: [],
     sourceNats,
+    paths,
     marks: carried.flatMap(({ service }) => marksOf(service)).toSorted(byMarkKey),
     timeouts: directorTimeouts(director),
     syncDaemons: syncDaemons(director, index),

@@ -18,6 +18,7 @@ export function mergeStates(director: HostState, server: HostState): HostState {
     timeouts: director.timeouts,
     syncDaemons: director.syncDaemons,
     sourceNats: director.sourceNats,
+    paths: director.paths,
     services: director.services,
   }
 }

@@ -3,7 +3,13 @@
  * them say nothing. `cheap` leaves out what costs a program start or a dump of every destination, so that a
  * running agent can look every few minutes.
  */
-import { familyOf, serviceKey, type Capabilities, type Ip } from '@lvs-fleet/contract'
+import {
+  familyOf,
+  serviceKey,
+  type Capabilities,
+  type Ip,
+  type PathReport,
+} from '@lvs-fleet/contract'
 import type { Inspector, RouteAnswer } from '../../kernel/inspect/inspector.ts'
 import { KernelError, type Kernel, type ObservedNetwork } from '../../kernel/kernel.ts'
 import type { InForceView } from '../check.ts'
@@ -25,6 +31,7 @@ export type CollectOptions = {
   readonly depth: 'cheap' | 'full'
   readonly capabilities: Capabilities | null
   readonly clockSkewSeconds: number | null
+  readonly paths: PathReport | null
 }
 
 /** Addresses whose route is asked for, and VIPs asked by ARP: a bound for hosts with thousands. */
@@ -56,6 +63,7 @@ export async function collectFacts(
     ...ipvs,
     destinations: isFull && ipvs.services !== null ? await readDestinations(kernel, state) : null,
     routes: await readRoutes(inspector, state),
+    paths: options.paths,
     neighbours: await inspector.neighbours(),
     duplicates: isFull ? await askDuplicates(reader, state, network) : null,
     managers: await readManagers(reader, namespace?.own),

@@ -2,7 +2,7 @@
  * Facts: everything that the checks may look at, as plain data. `null` always means "could not be seen",
  * never "is not there"; a check that would need it says nothing.
  */
-import type { Capabilities, ClampState, Ip } from '@lvs-fleet/contract'
+import type { Capabilities, ClampState, Ip, PathReport } from '@lvs-fleet/contract'
 import type { Neighbour, RouteAnswer } from '../../kernel/inspect/inspector.ts'
 import type {
   ObservedDestination,
@@ -43,6 +43,8 @@ export type Facts = {
   /** By service key; null where they were not read. */
   readonly destinations: ReadonlyMap<string, readonly ObservedDestination[]> | null
   readonly routes: ReadonlyMap<Ip, RouteAnswer>
+  /** What the running agent measured of its paths. */
+  readonly paths: PathReport | null
   readonly neighbours: readonly Neighbour[]
   /** VIPs that another host answers ARP for, with what was seen; null without a program that can ask. */
   readonly duplicates: ReadonlyMap<Ip, string> | null
