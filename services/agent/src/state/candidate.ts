@@ -79,7 +79,9 @@ export function changeTo(inForce: InForce, candidate: Candidate): StateChange {
   let { host } = inForce
   let hostChanged = false
   for (const [name, { digest, shard }] of inForce.shards) {
-    if (candidate.shards.get(name)?.digest !== digest) collectServices(shard, before)
+    if (candidate.shards.get(name)?.digest === digest) continue
+    collectServices(shard, before)
+    if (shard.kind === 'host') collectProbes(shard.host, before)
   }
   for (const [name, { digest, shard }] of candidate.shards) {
     if (inForce.shards.get(name)?.digest === digest) continue
@@ -89,6 +91,8 @@ export function changeTo(inForce: InForce, candidate: Candidate): StateChange {
     }
     collectServices(shard, after)
   }
+  // Last, so that what clients wait for is made before what only probes take.
+  if (hostChanged) collectProbes(host, after)
   return { host, hostChanged, services: differing(before, after) }
 }
 
@@ -155,8 +159,12 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
 }
 
 function collectServices(shard: Shard, into: Map<string, ServiceState>): void {
-  const services = shard.kind === 'services' ? shard.services : shard.host.paths.map(probeService)
-  for (const service of services) into.set(serviceKey(service), service)
+  if (shard.kind !== 'services') return
+  for (const service of shard.services) into.set(serviceKey(service), service)
+}
+
+function collectProbes({ paths }: HostPart, into: Map<string, ServiceState>): void {
+  for (const service of paths.map(probeService)) into.set(serviceKey(service), service)
 }
 
 function differing(
