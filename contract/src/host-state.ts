@@ -250,6 +250,23 @@ export type EndpointRef = z.infer<typeof endpointRefSchema>
 export type MarkRef = z.infer<typeof markRefSchema>
 /** What names a virtual service in the kernel; `protocol` tells the two apart. */
 export type ServiceRef = EndpointRef | MarkRef
+/** Marks of paths. Next to those of port ranges, and like them refused to operators. */
+export const PROBE_MARKS = { from: 0x4d00_0000, to: 0x4dff_ffff } as const
+
+/** Is it the service of a path? Those are the agent's own affair: no client reaches one, no operator counts it. */
+export function isProbe(service: ServiceRef): boolean {
+  return 'firewallMark' in service && isProbeMark(service.firewallMark)
+}
+
+/** The same by the key, which is all that the ledger has. */
+export function isProbeKey(key: string): boolean {
+  return isProbeMark(Number(/^fwmark\/(\d+)\//.exec(key)?.[1]))
+}
+
+function isProbeMark(mark: number): boolean {
+  return PROBE_MARKS.from <= mark && mark <= PROBE_MARKS.to
+}
+
 /** What names a destination within its virtual service. */
 export type DestinationRef = Pick<DestinationState, 'address' | 'port'>
 

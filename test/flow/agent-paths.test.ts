@@ -44,8 +44,8 @@ test('paths get their services after those of clients, each with its one destina
   )
   assert.deepEqual(host.kernel.journal, [
     '+ service tcp/10.1.0.100:80 wrr',
-    `+ service ${keyOf(1)} rr`,
-    `+ service ${keyOf(2)} rr`,
+    `+ probe ${keyOf(1)} rr`,
+    `+ probe ${keyOf(2)} rr`,
     '+ destination tcp/10.1.0.100:80 > 10.2.0.1:80 dr weight 1',
     '+ destination tcp/10.1.0.100:80 > 10.2.0.2:80 dr weight 1',
     `+ destination ${keyOf(1)} > 10.2.0.1:0 tun ipip weight 1`,
@@ -74,7 +74,7 @@ test('the removal limit lets any number of paths go, at once, and holds virtual 
 
 test('nor do they count where the last good state is lost and only the ledger knows what was carried', async () => {
   const host = await running(withPaths(PATHS))
-  for (const file of [...host.disk.files.keys()]) {
+  for (const file of host.disk.files.keys()) {
     if (!file.startsWith('ledger-')) host.disk.files.delete(file)
   }
   await host.start()

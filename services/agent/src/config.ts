@@ -149,8 +149,8 @@ function parseApi(text: string): URL {
 }
 
 function parseSeconds(text: string): number {
-  const seconds = Number(text)
-  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400) return seconds
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
+  if (seconds <= 86_400) return seconds
   throw new AgentError(
     `--path-seconds: ${JSON.stringify(text)} is no whole number from 0 to 86400`,
     EXIT.usage,

@@ -74,7 +74,7 @@ export function pathMtuSuite(depth: 'brief' | 'thorough'): void {
           const fresh = n === 0 ? ['dir-a', ...round.servers] : []
           // Seconds instead of minutes, so that a test sees more than one measuring.
           for (const name of fresh) await fleet.startAgent(name, { pathSeconds: 2 })
-          await fleet.converged(['dir-a'])
+          await fleet.converged(['dir-a'], 120_000)
         })
 
         it('is no alarm where paths carry what was computed', async () => {

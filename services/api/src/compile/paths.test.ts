@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { pathKey, PROBE_MARKS, type HostState } from '@lvs-fleet/contract'
+import { pathKey, pathKeyOf, PROBE_MARKS, type HostState } from '@lvs-fleet/contract'
 import fc from 'fast-check'
 import { edit, twoSites, type FleetText } from '../../../../test/fixtures/two-sites.ts'
 import { compileFleet } from './compile.ts'
@@ -33,6 +33,28 @@ describe('pathsOf', () => {
       'rs-b1 ipv6 to fd02::11 by tun ipip: 1460, fd01::100:33434',
       'rs-b2 ipv6 to fd02::12 by tun ipip: 1460, fd01::100:33434',
     ])
+  })
+
+  it('has the path of every destination of the director', () => {
+    const state = stateOf((fleet) => {
+      edit(fleet, 'realServers', 'rs-a1', { gateway: 'dir-a' })
+      edit(fleet, 'realServers', 'rs-b1', { decapsulates: ['gre'], gre: { checksum: true } })
+      const member = { realServer: 'rs-a1', forwarding: 'nat', port: 8080 }
+      edit(fleet, 'pools', 'web', {
+        members: [member, { realServer: 'rs-b1' }, { realServer: 'rs-b2' }],
+      })
+      edit(fleet, 'virtualServices', 'web-a', { ports: [80, 8080, 443] })
+      const web = fleet['virtualServices']?.['web-a']
+      edit(fleet, 'virtualServices', 'many', { ...web, vips: ['10.1.0.101'], ports: ['1-100'] })
+    })
+    const known = new Set(state.paths.map(pathKey))
+    const wanted = new Set(
+      state.services.flatMap((service) =>
+        service.destinations.map((destination) => pathKeyOf(service, destination)),
+      ),
+    )
+    assert.deepEqual([...known].toSorted(), [...wanted].toSorted())
+    assert.ok(wanted.size >= 6)
   })
 
   it('shares them between all virtual services that take the same way', () => {

@@ -9,12 +9,13 @@ import {
   fnv1a32,
   pathKey,
   PROBE_MARKS,
+  type Family,
   type Forwarding,
   type Ip,
   type PathState,
 } from '@lvs-fleet/contract'
 import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
-import { portRanges } from '../intent/ports.ts'
+import { portRanges, type PortRange } from '../intent/ports.ts'
 import type { Route } from './destinations.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import type { ForwardingChoice } from './choose-forwarding.ts'
@@ -22,6 +23,8 @@ import { innerMtu } from './mtu.ts'
 
 type Carried = { readonly service: VirtualServiceSpec; readonly routes: readonly Route[] }
 type Unmarked = Omit<PathState, 'mark'>
+type Sources = Readonly<Partial<Record<Family, Ip>>>
+type Ports = readonly PortRange[]
 
 /** First port of traceroute(8), which servers leave alone. */
 const CLOSED_PORT = 33_434
@@ -35,42 +38,52 @@ export function pathsOf(
   if (!director.probes) return []
   const sources = sourcesOf(director, carried)
   const udpPorts = udpPortsOf(carried)
-  // A director gives equal questions one answer, the same object: most routes need one look at this map.
+  // A director gives equal questions one answer, the same object: most routes need one look at this set.
   const seen = new Set<ForwardingChoice>()
   const found = new Map<string, Unmarked>()
-  for (const { vip, port, serverPort, server, choice } of carried.flatMap(({ routes }) => routes)) {
-    if (!choice.ok || seen.has(choice)) continue
-    seen.add(choice)
-    const { address, forwarding } = choice
-    const family = familyOf(vip)
-    const source = sources[family]
-    // Nobody could answer a director that has no address of the VIP's family; Local Node is no way to anywhere.
-    if (source === undefined || forwarding.method === 'local') continue
-    const path: Unmarked = {
-      realServer: server.name,
-      family,
-      address,
-      port: serverPort === port ? 0 : serverPort,
-      forwarding,
-      mtu: mtuOf(director, server, { forwarding, address }, index),
-      source,
-      vip,
-      closedPort: closedPort(udpPorts.get(vip) ?? []),
+  for (const { routes } of carried) {
+    for (const route of routes) {
+      if (seen.has(route.choice)) continue
+      seen.add(route.choice)
+      const path = pathOf(director, route, { sources, udpPorts }, index)
+      if (path === undefined) continue
+      const key = pathKey(path)
+      if (!found.has(key)) found.set(key, path)
     }
-    const key = pathKey(path)
-    if (!found.has(key)) found.set(key, path)
   }
   return withMarks(found)
 }
 
+function pathOf(
+  director: DirectorSpec,
+  { vip, port, serverPort, server, choice }: Route,
+  { sources, udpPorts }: { readonly sources: Sources; readonly udpPorts: ReadonlyMap<Ip, Ports> },
+  index: FleetIndex,
+): Unmarked | undefined {
+  if (!choice.ok) return undefined
+  const { address, forwarding } = choice
+  const family = familyOf(vip)
+  const source = sources[family]
+  // Nobody could answer a director that has no address of the VIP's family; Local Node is no way to anywhere.
+  if (source === undefined || forwarding.method === 'local') return undefined
+  return {
+    realServer: server.name,
+    family,
+    address,
+    port: serverPort === port ? 0 : serverPort,
+    forwarding,
+    mtu: mtuOf(director, server, { forwarding, address }, index),
+    source,
+    vip,
+    closedPort: closedPort(udpPorts.get(vip) ?? []),
+  }
+}
+
 /** The first of each family that is no VIP: with a VIP as its source no answer would come back. */
-function sourcesOf(
-  { addresses }: DirectorSpec,
-  carried: readonly Carried[],
-): Readonly<Partial<Record<'ipv4' | 'ipv6', Ip>>> {
+function sourcesOf({ addresses }: DirectorSpec, carried: readonly Carried[]): Sources {
   const vips = new Set(carried.flatMap(({ service }) => service.vips))
   const own = addresses.filter((address) => !vips.has(address))
-  const sources: Partial<Record<'ipv4' | 'ipv6', Ip>> = {}
+  const sources: Partial<Record<Family, Ip>> = {}
   for (const address of own) sources[familyOf(address)] ??= address
   return sources
 }
@@ -93,8 +106,6 @@ function mtuOf(
       return assertNever(forwarding)
   }
 }
-
-type Ports = ReturnType<typeof portRanges>
 
 function udpPortsOf(carried: readonly Carried[]): ReadonlyMap<Ip, Ports> {
   const ports = new Map<Ip, Ports>()
