@@ -107,13 +107,17 @@ export function pathMtuSuite(depth: 'brief' | 'thorough'): void {
           await isHealthy(fleet, round)
         })
 
+        // The tunnel makes no difference to these.
+        if (n > 0) return
+
         it('finds a switch of the own network that takes only small frames, by DR', async () => {
+          // A bridge leaves room for the 4 bytes of a VLAN tag (is_skb_forwardable, net/core/dev.c).
           await fleet.lab.sh('rt-a', 'ip link set s-rs-a1 mtu 1400')
           await eventually(async () => {
             const { narrow } = await pathsOf(fleet)
             assert.deepEqual(narrow.map(lineOf).toSorted(), [
-              'rs-a1 ipv4 to 10.1.0.11 by dr: 1400 of 1500',
-              'rs-a1 ipv6 to fd01::11 by dr: 1400 of 1500',
+              'rs-a1 ipv4 to 10.1.0.11 by dr: 1404 of 1500',
+              'rs-a1 ipv6 to fd01::11 by dr: 1404 of 1500',
             ])
           }, PATIENT)
           await fleet.lab.sh('rt-a', 'ip link set s-rs-a1 mtu 1500')

@@ -36,11 +36,13 @@ const HEADER_BYTES: Readonly<Record<Family, number>> = { ipv4: 20 + 8, ipv6: 40 
 
 export const markedSockets: PathSockets = {
   connect({ mark, source, address, port }) {
-    return handOver(openMarked(SOCK_STREAM, mark, source), (fd) => {
-      const socket = new Socket({ fd, readable: true, writable: true })
-      // In the same turn: until it connects, a look at the descriptor would find it hung up.
-      return socket.connect({ host: address, port, family: familyOf(address) === 'ipv4' ? 4 : 6 })
-    })
+    const fd = openMarked(SOCK_STREAM, mark, source)
+    const socket = handOver(
+      fd,
+      (taken) => new Socket({ fd: taken, readable: true, writable: true }),
+    )
+    // In the same turn: until it connects, a look at the descriptor would find it hung up.
+    return socket.connect({ host: address, port, family: familyOf(address) === 'ipv4' ? 4 : 6 })
   },
 
   async sendDatagram({ mark, source, address, port }, packetBytes, timeoutMs) {
@@ -60,10 +62,11 @@ function openMarked(type: number, mark: number, source: Ip, ...options: readonly
   const fd = openSocket(ADDRESS_FAMILY[familyOf(source)], type | SOCK_NONBLOCK | SOCK_CLOEXEC)
   if (typeof fd === 'string') throw refused('open a socket', fd)
   // setsockopt takes an int; a mark is the same 32 bits without a sign.
-  const all = [{ level: SOL_SOCKET, name: SO_MARK, value: mark | 0 }, ...options]
+  const marking = mark === 0 ? [] : [{ level: SOL_SOCKET, name: SO_MARK, value: mark | 0 }]
   const failure =
-    all.map((option) => setSocketOption(fd, option)).find((code) => code !== undefined) ??
-    bindSocket(fd, encodeSocketAddress(source, 0))
+    [...marking, ...options]
+      .map((option) => setSocketOption(fd, option))
+      .find((code) => code !== undefined) ?? bindSocket(fd, encodeSocketAddress(source, 0))
   if (failure === undefined) return fd
   closeSocket(fd)
   throw refused(`open a socket from ${source} with mark ${mark}`, failure)

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import type { Ip } from '@lvs-fleet/contract'
 
 export type Dial = {
-  /** Of the path's firewall-mark service: which destination the packets go to. */
+  /** Of the path's firewall-mark service: which destination the packets go to. 0 = none: any user may have that. */
   readonly mark: number
   /** The director's own address, never a VIP: the kernel would pick the VIP itself, and no answer would come back. */
   readonly source: Ip
