@@ -116,10 +116,34 @@ export const drainSchema = z.object({
 })
 export type Drain = z.infer<typeof drainSchema>
 
+/** A path on which packets of the computed size vanish, though smaller ones arrive. */
+export const narrowPathSchema = z.object({
+  realServer: z.string().max(63),
+  /** `ipv4 to 10.2.0.11 by tun ipip`. */
+  path: z.string().max(120),
+  /** The VIP that was asked. */
+  vip: z.string().max(45),
+  /** Bytes of the largest IP packet: as computed from the intent, and as measured. */
+  mtu: z.int(),
+  carries: z.int(),
+})
+export type NarrowPath = z.infer<typeof narrowPathSchema>
+
 /** How many of each list a report carries at most; totals are counted apart. */
 export const REPORT_LIST_MAX = 100
 
 export const HELD_TEXT_MAX = 200
+
+/** What measuring the paths of a director found; those that nobody measured yet count nowhere. */
+export const pathReportSchema = z.object({
+  narrow: z.array(narrowPathSchema).max(REPORT_LIST_MAX),
+  narrowCount: z.int().min(0),
+  /** They carry what was computed. */
+  fittingCount: z.int().min(0),
+  /** Nothing at all came back: filtered, or the VIP is missing there. Says nothing about the MTU. */
+  unknownCount: z.int().min(0),
+})
+export type PathReport = z.infer<typeof pathReportSchema>
 
 export const statusReportSchema = z.object({
   /** Grows by one for each report of this identity; an older one is ignored. */
@@ -150,5 +174,7 @@ export const statusReportSchema = z.object({
   doctor: doctorSummarySchema.nullable().default(null),
   /** What the health checks of a director say; null where there are none. */
   health: healthReportSchema.nullable().default(null),
+  /** Null where no path was measured. */
+  paths: pathReportSchema.nullable().default(null),
 })
 export type StatusReport = z.infer<typeof statusReportSchema>

@@ -195,6 +195,30 @@ export type SyncDaemonState = z.infer<typeof syncDaemonStateSchema>
 export const sourceNatStateSchema = z.object({ vip: ipSchema, server: ipSchema })
 export type SourceNatState = z.infer<typeof sourceNatStateSchema>
 
+/**
+ * A way from a director to a real server, shared by all virtual services that take it. The agent makes a firewall-mark
+ * service with this one destination, so that a marked packet to any VIP goes the way of a client's. Key: `pathKey`.
+ */
+export const pathStateSchema = z.object({
+  /** One of `PROBE_MARKS`, no other path of the director has it. */
+  mark: firewallMarkSchema,
+  realServer: z.string(),
+  /** Of the packets inside: of the VIPs, whatever family the tunnel has. */
+  family: z.enum(FAMILIES),
+  address: ipSchema,
+  /** 0 leaves the port that was dialled; NAT to another port names it. */
+  port: z.int().min(0).max(65_535),
+  forwarding: forwardingSchema,
+  /** Bytes of the largest IP packet from a client that should fit, as computed from sites, networks and tunnel. */
+  mtu: z.int().min(1).max(65_535),
+  /** The director's own address that a probe comes from; answers return to it. */
+  source: ipSchema,
+  /** A VIP whose packets take this path, and a UDP port of it that no virtual service has. */
+  vip: ipSchema,
+  closedPort: portSchema,
+})
+export type PathState = z.infer<typeof pathStateSchema>
+
 /** Everything but the virtual services: small, and changed seldom. */
 export const hostPartSchema = z.object({
   /** Take over kernel objects that are wanted and stand there already, not made by this agent. */
@@ -212,6 +236,7 @@ export const hostPartSchema = z.object({
   sourceNats: z.array(sourceNatStateSchema).default([]),
   /** Sorted by key; destinations refer to them. */
   checks: z.array(checkStateSchema).default([]),
+  paths: z.array(pathStateSchema).default([]),
 })
 export type HostPart = z.infer<typeof hostPartSchema>
 
@@ -230,6 +255,7 @@ export const EMPTY_HOST_PART: HostPart = {
   syncDaemons: [],
   sourceNats: [],
   checks: [],
+  paths: [],
 }
 export const EMPTY_HOST_STATE: HostState = { ...EMPTY_HOST_PART, services: [] }
 
@@ -237,6 +263,23 @@ export type EndpointRef = z.infer<typeof endpointRefSchema>
 export type MarkRef = z.infer<typeof markRefSchema>
 /** What names a virtual service in the kernel; `protocol` tells the two apart. */
 export type ServiceRef = EndpointRef | MarkRef
+/** Marks of paths. Next to those of port ranges, and like them refused to operators. */
+export const PROBE_MARKS = { from: 0x4d00_0000, to: 0x4dff_ffff } as const
+
+/** Is it the service of a path? Those are the agent's own affair: no client reaches one, no operator counts it. */
+export function isProbe(service: ServiceRef): boolean {
+  return 'firewallMark' in service && isProbeMark(service.firewallMark)
+}
+
+/** The same by the key, which is all that the ledger has. */
+export function isProbeKey(key: string): boolean {
+  return isProbeMark(Number(/^fwmark\/(\d+)\//.exec(key)?.[1]))
+}
+
+function isProbeMark(mark: number): boolean {
+  return PROBE_MARKS.from <= mark && mark <= PROBE_MARKS.to
+}
+
 /** What names a destination within its virtual service. */
 export type DestinationRef = Pick<DestinationState, 'address' | 'port'>
 

@@ -7,6 +7,7 @@ import {
   addressKey,
   destinationKey,
   guePortKey,
+  isProbe,
   markKey,
   serviceKey,
   sourceNatKey,
@@ -116,11 +117,11 @@ export function describeOp(op: Op): string {
     case 'source-nat.remove':
       return `- source nat ${sourceNatKey(op.sourceNat)}`
     case 'service.create':
-      return `+ service ${serviceKey(op.service)} ${describeService(op.to)}`
+      return `+ ${nameOf(op.service)} ${describeService(op.to)}`
     case 'service.update':
-      return `~ service ${serviceKey(op.service)} ${describeService(op.from)} -> ${describeService(op.to)}`
+      return `~ ${nameOf(op.service)} ${describeService(op.from)} -> ${describeService(op.to)}`
     case 'service.remove':
-      return `- service ${serviceKey(op.service)}`
+      return `- ${nameOf(op.service)}`
     case 'destination.create':
       return `+ destination ${pathOf(op)} ${describeDestination(op.to)}`
     case 'destination.update':
@@ -150,6 +151,11 @@ export function describeTunnel(tunnel: Tunnel): string {
     default:
       return assertNever(tunnel)
   }
+}
+
+/** The service of a path is no virtual service to whoever reads this. */
+function nameOf(service: ServiceRef): string {
+  return `${isProbe(service) ? 'probe' : 'service'} ${serviceKey(service)}`
 }
 
 function pathOf(op: {

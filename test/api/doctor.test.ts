@@ -6,6 +6,7 @@ import { makeAgentClient, makeReport, type AgentClient } from '../fakes/agent-cl
 import { ABLE } from '../fakes/patients.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type TestApi } from './harness.ts'
+import { runCli } from './run-cli.ts'
 
 let api: TestApi
 const agents = new Map<string, AgentClient>()
@@ -124,4 +125,30 @@ test('a kernel that lost what is in use warns and does not stand in the way', as
   })
   assert.equal(weight.status, 200, weight.text)
   assert.match(weight.body.warnings[0].message, /director dir-a: its kernel .* no scheduler wrr/)
+})
+
+test('a path that carries less than was computed is an alarm of its director, in the API and to operators', async () => {
+  const narrow = {
+    realServer: 'rs-b1',
+    path: 'ipv4 to 10.2.0.11 by tun ipip',
+    vip: '10.1.0.100',
+    mtu: 1480,
+    carries: 1380,
+  }
+  const paths = { narrow: [narrow], narrowCount: 1, fittingCount: 7, unknownCount: 2 }
+  await report('dir-b', 4, { paths })
+  const { body } = await api.call('GET', '/v1/hosts/director/dir-b')
+  assert.deepEqual(body.paths, paths)
+  const alarm = body.conditions.find((one: { type: string }) => one.type === 'mtu-too-small')
+  assert.deepEqual(alarm, {
+    type: 'mtu-too-small',
+    status: true,
+    message: 'path to rs-b1 (ipv4 to 10.2.0.11 by tun ipip) carries 1380 of 1480 bytes',
+  })
+  const env = { LVSFLEET_API: api.url, LVSFLEET_KEY: api.adminKey }
+  assert.match((await runCli(['status'], '', env)).stdout, /dir-b .*mtu-too-small: path to rs-b1/)
+  assert.match((await runCli(['hosts'], '', env)).stdout, /dir-b .*7 fit, 1 too small, 2 unknown/)
+
+  await report('dir-b', 5, { paths: { ...paths, narrow: [], narrowCount: 0, fittingCount: 8 } })
+  assert.doesNotMatch((await runCli(['status'], '', env)).stdout, /mtu-too-small/)
 })

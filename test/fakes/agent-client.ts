@@ -196,6 +196,7 @@ export function makeReport(seq: number, changed: Partial<StatusReport> = {}): St
     capabilities: null,
     doctor: null,
     health: null,
+    paths: null,
     ...changed,
   }
 }

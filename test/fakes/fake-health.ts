@@ -13,6 +13,7 @@ export function createFakeHealth(): FakeHealth {
     get hasChanged() {
       return changed.size > 0
     },
+    subscribe: () => undefined,
     takeChanged() {
       const taken = changed
       changed = new Set()

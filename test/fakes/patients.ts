@@ -68,6 +68,7 @@ const NO_FACTS: Facts = {
   destinations: null,
   handshakes: [],
   routes: new Map(),
+  paths: null,
   neighbours: [],
   duplicates: new Map(),
   offloads: new Map([[2, new Set(['rx-checksum', 'rx-gro'])]]),

@@ -11,11 +11,13 @@ import {
   type DeviceState,
   type Forwarding,
   type EndpointService,
+  type PathState,
   type HostState,
   type MarkState,
   type ServiceConfig,
   type ServiceState,
 } from '@lvs-fleet/contract'
+import { probeService } from '../../services/agent/src/state/probe-service.ts'
 import type { FakeKernel } from './fake-kernel.ts'
 import type { Seeded } from './seeded.ts'
 import { destination, hostState, markService, service } from './states.ts'
@@ -72,6 +74,7 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
       ...marked.map((one) => ({ address: one.address, place })),
     ],
     marks: marked.flatMap((one) => one.marks),
+    paths: [1, 2].filter(() => random.chance(0.5)).map((n) => randomPath(random, n)),
     timeouts: random.chance(0.5) ? [{ name: 'udp', seconds: random.pick([30, 60]) }] : [],
     syncDaemons: random.chance(0.5)
       ? [
@@ -89,6 +92,22 @@ export function randomState(random: Seeded, options: { readonly adopt?: boolean 
     sysctls: random.chance(0.5) ? [{ key: 'net.ipv4.vs.pmtu_disc', value: '0', accept: [] }] : [],
     clamps: random.chance(0.5) ? [{ address: ip('10.1.0.1'), mss: random.pick([1400, 1440]) }] : [],
   })
+}
+
+/** The same mark leads elsewhere from state to state, as after a collision. */
+function randomPath(random: Seeded, n: number): PathState {
+  return {
+    mark: 0x4d00_0000 + n,
+    realServer: `rs-${n}`,
+    family: 'ipv4',
+    address: ip(`10.2.0.${random.pick([1, 2])}`),
+    port: random.pick([0, 8080]),
+    forwarding: random.pick(FORWARDINGS),
+    mtu: 1480,
+    source: ip('10.1.0.10'),
+    vip: ip('10.1.0.1'),
+    closedPort: 33_434,
+  }
 }
 
 /** A firewall-mark service with one or two ranges, which differ from state to state and overlap. */
@@ -145,7 +164,7 @@ export function addForeign(kernel: FakeKernel): ServiceState[] {
 /** What the whole host must look like in the end, as `shapeOf` says it. */
 export function shapeWanted(state: HostState, foreign: readonly ServiceState[]): string[] {
   const lines: string[] = []
-  for (const s of [...state.services, ...foreign]) {
+  for (const s of [...state.services, ...state.paths.map(probeService), ...foreign]) {
     lines.push(`${serviceKey(s)} ${configText(s)}`)
     for (const d of s.destinations)
       lines.push(`${serviceKey(s)} > ${destinationKey(d)} ${destinationText(d)}`)

@@ -1,13 +1,20 @@
 /** The whole command, on a fake kernel, a real directory and a control plane over real HTTP. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { ip, type PathState } from '@lvs-fleet/contract'
 import { applyCommand } from '../../services/agent/src/cli/apply-command.ts'
+import { runCommand } from '../../services/agent/src/cli/run-command.ts'
+import type { Outside } from '../../services/agent/src/cli/session.ts'
 import { statusCommand } from '../../services/agent/src/cli/status-command.ts'
+import { parseConfig } from '../../services/agent/src/config.ts'
 import { openDisk } from '../../services/agent/src/disk/node-disk.ts'
 import { releaseHold, setHold } from '../../services/agent/src/hold.ts'
 import { AgentError } from '../../services/agent/src/ports.ts'
+import { createFakeClock } from '../fakes/fake-clock.ts'
+import { FakePathSockets } from '../fakes/fake-path-sockets.ts'
 import { destination, hostState, service } from '../fakes/states.ts'
 import { configOf, createBench, until } from './agent-bench.ts'
 
@@ -177,4 +184,55 @@ test('break-glass applies a signed document, but no older one without force and 
   await assert.rejects(apply('--force'), /--reason/)
   assert.equal(await apply('--force', '--reason', 'drill'), 0)
   assert.doesNotMatch(bench.kernel.describe(), /-w 5/)
+})
+
+test('a running agent measures its paths, and tells the control plane and status of one that lies', async (t) => {
+  const bench = await createBench(t)
+  const path: PathState = {
+    mark: 0x4d00_0001,
+    realServer: 'rs-b1',
+    family: 'ipv4',
+    address: ip('10.2.0.11'),
+    port: 0,
+    forwarding: { method: 'tun', tunnel: { type: 'ipip' } },
+    mtu: 1480,
+    source: ip('10.1.0.10'),
+    vip: ip('10.1.0.100'),
+    closedPort: 33_434,
+  }
+  const clock = createFakeClock()
+  const sockets = new FakePathSockets(clock)
+  sockets.behind.set(path.mark, { carries: 1380, otherwise: 'too-big' })
+  const state = hostState(STATE.services, { paths: [path] })
+  bench.api.publish(await bench.controller.publish(state, { generation: 1 }))
+  const outside: Outside = { ...bench.outside, clock, openPathSockets: async () => sockets }
+  const done = runCommand(configOf(bench.directory, bench.api, ['run']), outside)
+  await until(() => {
+    clock.advance(100)
+    return bench.api.reports.at(-1)?.paths?.narrowCount === 1
+  }, 'the alarm')
+  assert.equal(bench.api.reports.at(-1)?.paths?.narrow[0]?.carries, 1380)
+  await until(() => {
+    clock.advance(100)
+    return readFileSync(join(bench.directory, 'status.json'), 'utf8').includes('"carries": 1380')
+  }, 'the status file')
+  bench.stop.abort()
+  assert.equal(await done, 0)
+  await statusCommand(configOf(bench.directory, bench.api, ['status']), bench.outside)
+  assert.match(
+    bench.printed.join(''),
+    /narrow +rs-b1 \(ipv4 to 10\.2\.0\.11 by tun ipip\): carries 1380 of 1480 bytes/,
+  )
+})
+
+test('how often paths are measured is a whole number of seconds, or never', () => {
+  const secondsOf = (...args: string[]) => parseConfig(['run', ...args], {}).pathSeconds
+  assert.equal(secondsOf(), 300)
+  assert.equal(secondsOf('--path-seconds', '0'), 0)
+  for (const text of ['-1', '1.5', 'often', '86401', '']) {
+    assert.throws(
+      () => secondsOf(`--path-seconds=${text}`),
+      /--path-seconds: ".*" is no whole number from 0 to 86400/,
+    )
+  }
 })

@@ -37,6 +37,10 @@ export const hostSchema = z.object({
   applied: z.object({ generation: z.int() }).nullable(),
   conditions: z.array(z.object({ type: z.string(), status: z.boolean(), message: z.string() })),
   capabilities: capabilitiesSchema.nullable().default(null),
+  paths: z
+    .object({ narrowCount: z.int(), fittingCount: z.int(), unknownCount: z.int() })
+    .nullable()
+    .default(null),
 })
 export type Host = z.infer<typeof hostSchema>
 

@@ -4,9 +4,11 @@
  */
 import {
   REPORT_LIST_MAX,
+  serviceKey,
   type FailedOp,
   type HostPart,
   type Op,
+  type PathState,
   type Rejection,
 } from '@lvs-fleet/contract'
 import { holdReason } from './hold.ts'
@@ -136,6 +138,15 @@ export class Agent {
   /** What is in force and what is ours, for those who only look. */
   get inForce(): { readonly inForce: InForce; readonly ledger: Ledger } {
     return { inForce: this.world.inForce, ledger: this.world.book.ledger }
+  }
+
+  /** Paths whose service is ours and stands: without it a marked packet would not go anywhere special. */
+  standingPaths(): PathState[] {
+    const { inForce, book, standing, troubles } = this.world
+    return inForce.host.paths.filter(({ mark, family }) => {
+      const key = serviceKey({ protocol: 'fwmark', firewallMark: mark, family })
+      return standing.has(key) && book.ledger.services.has(key) && !troubles.has(key)
+    })
   }
 
   get hasDrains(): boolean {

@@ -49,6 +49,7 @@ const OPTIONS = {
   list: { type: 'boolean' },
   'self-checks': { type: 'string' },
   'allow-scripts': { type: 'string' },
+  'path-seconds': { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -80,6 +81,8 @@ export type Config = {
   readonly selfChecks: 'on' | 'off'
   /** Folder whose programs health checks may run; undefined = none. */
   readonly allowScripts: string | undefined
+  /** Seconds from one measuring of a path's MTU to the next; 0 = never. */
+  readonly pathSeconds: number
   readonly output: 'table' | 'json'
   readonly log: 'json' | 'plain'
   readonly help: boolean
@@ -124,6 +127,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
       '--self-checks',
     ),
     allowScripts: parseFolder(values['allow-scripts'] ?? env['LVSFLEET_ALLOW_SCRIPTS']),
+    pathSeconds: parseSeconds(values['path-seconds'] ?? env['LVSFLEET_PATH_SECONDS'] ?? '300'),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
       values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',
@@ -153,6 +157,15 @@ function parseFolder(text: string | undefined): string | undefined {
   if (text === undefined || text === '') return undefined
   if (isAbsolute(text)) return resolve(text)
   throw new AgentError(`--allow-scripts: ${JSON.stringify(text)} is no absolute path`, EXIT.usage)
+}
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
+  if (seconds <= 86_400) return seconds
+  throw new AgentError(
+    `--path-seconds: ${JSON.stringify(text)} is no whole number from 0 to 86400`,
+    EXIT.usage,
+  )
 }
 
 function parseAddresses(texts: readonly string[]): Ip[] {

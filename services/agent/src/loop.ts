@@ -14,6 +14,7 @@ import type { RoundResult } from './reconcile/world.ts'
 import { releaseMemory } from './release-memory.ts'
 import { HARMLESS_AFTER_MS } from './state/boot-counter.ts'
 import type { StatusFile } from './status-file.ts'
+import type { HealthSource } from './weigh/health.ts'
 
 /** The one line that is written even when there was nothing to do. */
 export const STATE_APPLIED = 'state applied'
@@ -26,6 +27,7 @@ const DRAIN_MS = 1_000
 /** Between two looks at the network after it told us of changes. */
 const NETWORK_SPACING_MS = 250
 
+/** Runs until the signal aborts. */
 export type Background = (onNews: () => void, signal: AbortSignal) => Promise<void>
 
 export type LoopDeps = {
@@ -35,6 +37,8 @@ export type LoopDeps = {
   readonly random: Random
   readonly log: Log
   readonly status: StatusFile
+  /** Who is down gets no connections as soon as it is known. */
+  readonly health?: Pick<HealthSource, 'subscribe'>
   /** Work beside the rounds, which says when a report is due. */
   readonly background?: readonly Background[]
   /** Absent when the host is not enrolled: it runs on what it has. */
@@ -65,8 +69,14 @@ export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void
 
 async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal): Promise<void> {
   const { agent, kernel, clock, log, status } = deps
-  const network = createNudge()
-  const unsubscribe = kernel.onNetworkChange(network.nudge)
+  const wake = createNudge()
+  let networkChanged = false
+  const unsubscribe = kernel.onNetworkChange(() => {
+    // One word of many: a network that changes all the time is looked at now and then.
+    if (!networkChanged) wake.nudge()
+    networkChanged = true
+  })
+  deps.health?.subscribe(wake.nudge)
   const startedMs = clock.monotonicMs()
   let isHarmless = false
   let verifyAtMs = startedMs + VERIFY_MIN_MS
@@ -87,13 +97,15 @@ async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal):
       const costMs = doneMs - now
       verifyAtMs =
         doneMs + Math.min(VERIFY_MAX_MS, Math.max(VERIFY_MIN_MS, costMs * VERIFY_COST_FACTOR))
-    } else if (now >= networkAtMs && network.take()) {
+    } else if (now >= networkAtMs && networkChanged) {
+      networkChanged = false
       logVerify(log, await agent.networkRound(), agent)
       networkAtMs = clock.monotonicMs() + NETWORK_SPACING_MS
     }
   }
   try {
     while (!signal.aborted) {
+      wake.take()
       try {
         await look()
         await status.save(agent.snapshot())
@@ -106,10 +118,9 @@ async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal):
         await clock.sleep(DRAIN_MS, signal)
       }
       changed()
-      const waitMs = Math.min(DRAIN_MS, Math.max(verifyAtMs - clock.monotonicMs(), 0))
-      const quietMs = networkAtMs - clock.monotonicMs()
-      if (quietMs > 0) await clock.sleep(Math.min(quietMs, waitMs), signal)
-      else await network.wait(waitMs, clock, signal)
+      const dueMs = networkChanged ? Math.min(verifyAtMs, networkAtMs) : verifyAtMs
+      const waitMs = Math.min(DRAIN_MS, Math.max(dueMs - clock.monotonicMs(), 0))
+      await wake.wait(waitMs, clock, signal)
     }
   } finally {
     unsubscribe()

@@ -40,6 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
       openInspector: async () => (await import('./kernel/inspect/inspector.ts')).openInspector(),
       probe: (signal) => probeInScratch(ownCommand('probe-kernel'), signal),
     },
+    openPathSockets: async () => (await import('./kernel/path/marked-sockets.ts')).markedSockets,
     signal: stop.signal,
   })
 }

@@ -6,6 +6,7 @@ import {
   type DoctorSummary,
   type Drain,
   type HealthReport,
+  type PathReport,
   type Rejection,
   type StatusReport,
 } from '@lvs-fleet/contract'
@@ -17,11 +18,12 @@ export type HostFacts = {
   readonly bootId: string
   readonly kernelVersion: string
   readonly agentVersion: string
-  /** Filled in when they were found; see doctor/host-rounds.ts. */
+  /** Filled in when they were found; see doctor/host-rounds.ts and path-mtu/path-rounds.ts. */
   capabilities?: Capabilities
   doctor?: DoctorSummary
   /** Asked whenever a snapshot is taken; absent where nothing checks. */
   health?: () => HealthReport | null
+  paths?: PathReport | null
 }
 
 /** A report without its number, which is given when it is sent. */
@@ -47,7 +49,7 @@ export function takeSnapshot(
     applied: state.applied,
     rejected: state.rejected,
     held: state.held === null ? null : state.held.slice(0, HELD_TEXT_MAX),
-    counts: { services: world.inForce.services.size, destinations: world.inForce.destinationCount },
+    counts: { services: world.inForce.serviceCount, destinations: world.inForce.destinationCount },
     failedOps: failedOps.slice(0, REPORT_LIST_MAX),
     failedOpCount: failedOps.length,
     drift: [...world.repairs.list],
@@ -59,6 +61,7 @@ export function takeSnapshot(
     capabilities: facts.capabilities ?? null,
     doctor: facts.doctor ?? null,
     health: facts.health?.() ?? null,
+    paths: facts.paths ?? null,
   }
 }
 

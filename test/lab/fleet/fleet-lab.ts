@@ -76,9 +76,13 @@ export class FleetLab implements AsyncDisposable {
   }
 
   /** Starts the agent of a host; the first time with a fresh join token, later from its own identity. */
-  async startAgent(name: string, { enrol = true, selfChecks = false } = {}): Promise<Process> {
+  async startAgent(
+    name: string,
+    { enrol = true, selfChecks = false, pathSeconds = 300 } = {},
+  ): Promise<Process> {
     // Six hosts that try out one emulated kernel at once would take the time that is measured here.
     const env: Record<string, string> = { LVSFLEET_SELF_CHECKS: selfChecks ? 'on' : 'off' }
+    env['LVSFLEET_PATH_SECONDS'] = String(pathSeconds)
     if (enrol) env['LVSFLEET_TOKEN'] = await this.joinToken(name)
     const agent = await this.lab.spawn(name, this.agentCommand(name), {
       name: `agent-${name}`,

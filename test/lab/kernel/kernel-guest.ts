@@ -22,7 +22,11 @@ export type Failure = { readonly code: string; readonly message: string }
 export async function bundleKernelGuest(): Promise<void> {
   const source = (name: string) => fileURLToPath(new URL(`guest/${name}.ts`, import.meta.url))
   await build({
-    entryPoints: { drive: source('drive'), overrun: source('overrun') },
+    entryPoints: {
+      drive: source('drive'),
+      overrun: source('overrun'),
+      dial: source('dial'),
+    },
     outdir: OUTPUT,
     outExtension: { '.js': '.mjs' },
     bundle: true,

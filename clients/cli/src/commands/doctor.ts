@@ -21,7 +21,9 @@ export function addDoctorCommands(program: Command): void {
     .action(async (options: DoctorOptions, command: Command) => doctor(contextOf(command), options))
   program
     .command('hosts')
-    .description('every director and real server: its kernel, and what that kernel cannot do')
+    .description(
+      'every director and real server: its kernel, what that cannot do, and whether paths carry their MTU',
+    )
     .action(async (_: object, command: Command) => hosts(contextOf(command)))
 }
 
@@ -53,13 +55,13 @@ async function hosts({ api, output }: Context): Promise<void> {
   const items = await readPages(api, '/v1/hosts', hostListSchema)
   printValue(items, output, () =>
     formatTable(
-      ['HOST', 'SITE', 'KERNEL', 'IPVS', 'TABLE', 'CANNOT', 'NOT KNOWN'],
+      ['HOST', 'SITE', 'KERNEL', 'IPVS', 'TABLE', 'PATHS', 'CANNOT', 'NOT KNOWN'],
       items.map(hostRow),
     ),
   )
 }
 
-function hostRow({ role, name, site, capabilities: known }: Host): string[] {
+function hostRow({ role, name, site, capabilities: known, paths }: Host): string[] {
   const verdicts = known === null ? [] : Object.entries(verdictsOf(known))
   const named = (verdict: string) =>
     verdicts.filter(([, value]) => value === verdict).map(([key]) => key)
@@ -69,9 +71,20 @@ function hostRow({ role, name, site, capabilities: known }: Host): string[] {
     known?.kernelRelease ?? '',
     known?.ipvsVersion ?? known?.ipvs ?? '',
     known?.connectionTableSize?.toString() ?? '',
+    pathText(paths),
     named('no').join(' '),
     known === null ? 'everything' : named('unknown').join(' '),
   ]
+}
+
+/** `8 fit`, `6 fit, 2 too small`, `1 unknown`. */
+function pathText(paths: Host['paths']): string {
+  const counts = [
+    [paths?.fittingCount ?? 0, 'fit'],
+    [paths?.narrowCount ?? 0, 'too small'],
+    [paths?.unknownCount ?? 0, 'unknown'],
+  ] as const
+  return counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(', ')
 }
 
 /** `twos`, `tun gue`, `device ip6gre`, `sync`, `nftables`. */

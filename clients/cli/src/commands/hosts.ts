@@ -101,7 +101,7 @@ function statusTable(hosts: readonly Host[]): string {
     ['HOST', 'SITE', 'PUBLISHED', 'APPLIED', 'CONVERGED', 'NOTES'],
     hosts.map((host) => {
       const converged = conditionOf(host, 'converged')
-      const notes = ['drifted', 'rejected', 'held', 'stale']
+      const notes = ['drifted', 'rejected', 'held', 'mtu-too-small', 'stale']
         .map((type) => ({ type, ...conditionOf(host, type) }))
         .filter((condition) => condition.status)
         .map(({ type, message }) => `${type}: ${message}`)

@@ -16,6 +16,7 @@ import type { DoctorPorts } from '../doctor/ports.ts'
 import { viewOf } from '../doctor/view.ts'
 import { KernelError, type Kernel } from '../kernel/kernel.ts'
 import { AgentError } from '../ports.ts'
+import { loadStatus } from '../status-file.ts'
 import { readHostFacts } from '../system.ts'
 import { openSession, type Outside } from './session.ts'
 
@@ -88,7 +89,12 @@ async function examineHost(
     const facts = await collectFacts(
       { kernel, inspector, reader: doctor.reader, stateDir: config.stateDir },
       state,
-      { depth: 'full', capabilities, clockSkewSeconds: await askClock(config, outside) },
+      {
+        depth: 'full',
+        capabilities,
+        clockSkewSeconds: await askClock(config, outside),
+        paths: (await loadStatus(disk))?.snapshot.paths ?? null,
+      },
     )
     const pending = await planPending(agent)
     return examine(checks, { facts, state: { ...state, pending } })

@@ -7,8 +7,10 @@ import { createReporter, type Reporter } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
 import { openDisk } from '../disk/node-disk.ts'
 import { takeLock } from '../disk/lock.ts'
-import { createHostHealth } from '../health/host-health.ts'
+import { createHostHealth, type HostHealth } from '../health/host-health.ts'
+import type { Kernel } from '../kernel/kernel.ts'
 import { logRound, runLoop, STATE_APPLIED, type Background } from '../loop.ts'
+import { pathRounds } from '../path-mtu/path-rounds.ts'
 import { AgentError } from '../ports.ts'
 import { releaseMemory } from '../release-memory.ts'
 import { FOLDERS } from '../state/store.ts'
@@ -23,7 +25,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
   const unlock = await takeLock(config.stateDir)
   const kernel = await outside.openKernel()
   const health = createHostHealth({ ...outside, scriptFolder: config.allowScripts })
-  const open = () => openSession(outside, disk, kernel, health.onState)
+  const open = () => openSession(outside, disk, kernel, health)
   let agent: Agent | undefined
   try {
     let session = await open()
@@ -38,27 +40,19 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
       await session.agent.load()
     }
     const controlPlane = connect(config, outside, session)
-    const doctor = config.selfChecks === 'on' ? outside.doctor : undefined
     const status = createStatusFile(disk, outside.clock)
     if (config.once) return await runOnce(outside, session, controlPlane)
     releaseMemory(started)
     if (controlPlane === undefined)
       outside.log('warn', 'no --api: running on the last good state only')
-    const { facts } = session
-    const background: Background[] = [(onNews, signal) => health.run({ facts, onNews }, signal)]
-    if (doctor !== undefined) {
-      const { stateDir } = config
-      background.push((onNews, signal) =>
-        doctorRounds({ ...outside, ...session, kernel, doctor, onNews, stateDir }, signal),
-      )
-    }
     await runLoop(
       {
         ...outside,
         agent: session.agent,
         kernel,
         status,
-        background,
+        health,
+        background: await backgroundOf(config, outside, session, { kernel, health }),
         ...(controlPlane === undefined ? {} : { controlPlane }),
       },
       outside.signal,
@@ -74,6 +68,29 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     kernel.close()
     await unlock()
   }
+}
+
+/** What this agent does beside its rounds, as far as it was asked to. */
+async function backgroundOf(
+  config: Config,
+  outside: Outside,
+  session: Session,
+  { kernel, health }: { readonly kernel: Kernel; readonly health: HostHealth },
+): Promise<Background[]> {
+  const { facts } = session
+  const work: Background[] = [(onNews, signal) => health.run({ facts, onNews }, signal)]
+  const doctor = config.selfChecks === 'on' ? outside.doctor : undefined
+  if (doctor !== undefined) {
+    const deps = { ...outside, ...session, kernel, doctor, stateDir: config.stateDir }
+    work.push((onNews, signal) => doctorRounds({ ...deps, onNews }, signal))
+  }
+  const { pathSeconds: everySeconds } = config
+  const sockets = everySeconds === 0 ? undefined : await outside.openPathSockets?.()
+  if (sockets !== undefined) {
+    const deps = { ...outside, ...session, sockets, everySeconds }
+    work.push((onNews, signal) => pathRounds({ ...deps, onNews }, signal))
+  }
+  return work
 }
 
 type Connected = { readonly client: ControlPlane; readonly reporter: Reporter }

@@ -1,5 +1,5 @@
 /** What the commands share: the state directory, the identity, and an agent on top of a kernel. */
-import type { EnrolAnswer, HostPart } from '@lvs-fleet/contract'
+import type { EnrolAnswer } from '@lvs-fleet/contract'
 import { Agent } from '../agent.ts'
 import { enrol } from '../control-plane/enrol.ts'
 import { createHttpClient } from '../control-plane/http.ts'
@@ -7,12 +7,13 @@ import { loadIdentity, loadKey, trustOf, type HostKey } from '../control-plane/i
 import { loadCounters, type Counters } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
 import type { DoctorPorts } from '../doctor/ports.ts'
+import type { HostHealth } from '../health/host-health.ts'
 import type { Kernel } from '../kernel/kernel.ts'
+import type { PathSockets } from '../kernel/path/path-sockets.ts'
 import { AgentError, type Clock, type Disk, type Log, type Random } from '../ports.ts'
 import type { HostFacts } from '../report.ts'
 import { createStateStore } from '../state/store.ts'
 import { readHostFacts, readMachineId } from '../system.ts'
-import type { HealthSource } from '../weigh/health.ts'
 
 /** The outside world as main.ts gives it, and tests theirs. */
 export type Outside = {
@@ -24,8 +25,8 @@ export type Outside = {
   readonly openKernel: () => Promise<Kernel>
   /** Absent where nobody looks: no checks, nothing known of the kernel. */
   readonly doctor?: DoctorPorts
-  /** Absent where nobody checks real servers. */
-  readonly health?: HealthSource
+  /** Absent where no path is measured. */
+  readonly openPathSockets?: () => Promise<PathSockets>
   readonly signal: AbortSignal
 }
 
@@ -43,7 +44,7 @@ export async function openSession(
   outside: Outside,
   disk: Disk,
   kernel: Kernel,
-  onState?: (host: HostPart) => void,
+  health?: HostHealth,
 ): Promise<Session> {
   const identity = await loadIdentity(disk)
   const trust = identity === undefined ? undefined : trustOf(identity)
@@ -58,8 +59,7 @@ export async function openSession(
     trust,
     store: trust === undefined ? undefined : createStateStore(disk, trust),
     driftCount: counters.driftCount,
-    ...(onState === undefined ? {} : { onState }),
-    health: outside.health,
+    ...(health === undefined ? {} : { health, onState: health.onState }),
   })
   return { agent, disk, identity, key: await loadKey(disk), counters, facts }
 }

@@ -17,6 +17,12 @@ export async function statusCommand(config: Config, outside: Outside): Promise<n
   return status === undefined ? EXIT.failure : EXIT.ok
 }
 
+function pathText(paths: SavedStatus['snapshot']['paths']): string {
+  if (paths === null) return 'not measured'
+  const { fittingCount, narrowCount, unknownCount } = paths
+  return `${fittingCount} as computed, ${narrowCount} too small, ${unknownCount} unknown`
+}
+
 function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): string {
   const { applied, rejected, counts, failedOps, drains, health } = snapshot
   const rows: [string, string][] = [
@@ -33,10 +39,13 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     ['draining', String(snapshot.drainCount)],
     ['health', healthLine(health)],
     ['other weights', String(snapshot.weightCount)],
+    ['path MTU', pathText(snapshot.paths)],
   ]
   const lines = rows.map(([name, value]) => `${name.padEnd(18)}${value}`)
   for (const failed of failedOps)
     lines.push(`  failed  ${failed.op}: ${failed.code}: ${failed.message}`)
+  for (const { realServer, path, carries, mtu } of snapshot.paths?.narrow ?? [])
+    lines.push(`  narrow  ${realServer} (${path}): carries ${carries} of ${mtu} bytes`)
   for (const drain of drains) {
     const rest = `${drain.remainingSeconds} s left, ${drain.connections} connections`
     lines.push(`  drain   ${drain.service} > ${drain.destination}: ${rest}`)

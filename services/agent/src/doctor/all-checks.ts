@@ -1,5 +1,6 @@
 /** Every check, in the order in which a packet meets what it looks at. To add one: CONTRIBUTING.md. */
 import type { Check } from './check.ts'
+import { acceptLocal } from './checks/accept-local.ts'
 import { vipOnDirector, vipOnLoopback, vipPreferred } from './checks/director-vips.ts'
 import { duplicateVip } from './checks/duplicate-vip.ts'
 import { foreignManager } from './checks/foreign.ts'
@@ -41,6 +42,7 @@ export const ALL_CHECKS: readonly Check[] = [
   handshakes,
   pathMtu,
   largeReceive,
+  acceptLocal,
   tunnelDevice,
   guePort,
   rpFilter,

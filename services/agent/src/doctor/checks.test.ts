@@ -42,6 +42,18 @@ const all =
   (patient: Patient): Patient =>
     changes.reduce((now, change) => change(now), patient)
 
+const ACCEPT_LOCAL = {
+  key: 'net.ipv4.conf.{10.1.0.10}.accept_local',
+  value: '1',
+  accept: ['1'],
+}
+const NARROW = {
+  realServer: 'rs-b1',
+  path: 'ipv4 to 10.2.0.11 by tun ipip',
+  vip: '10.1.0.100',
+  mtu: 1480,
+  carries: 1380,
+}
 const NAT = destination('10.1.0.12', { forwarding: { method: 'nat' }, port: 8080 })
 const nat = all(
   services(service('10.1.0.100', [NAT])),
@@ -471,6 +483,40 @@ const ILL: Row[] = [
     change: sysctl(['net.ipv4.conf.eth0.send_redirects', '1']),
     want: ['broken nat-redirects net.ipv4.conf.eth0.send_redirects'],
     found: /= 1$/,
+  },
+  {
+    name: 'a director that drops the answers to its probes',
+    change: all(
+      host(({ sysctls }) => ({ sysctls: [...sysctls, ACCEPT_LOCAL] })),
+      sysctl(['net.ipv4.conf.eth0.accept_local', '0'], ['net.ipv4.conf.all.accept_local', '0']),
+    ),
+    want: ['risk accept-local net.ipv4.conf.eth0.accept_local'],
+    found: /= 0$/,
+    command: 'sysctl -w net.ipv4.conf.eth0.accept_local=1',
+  },
+  {
+    name: 'a director that takes them on every interface',
+    change: all(
+      host(({ sysctls }) => ({ sysctls: [...sysctls, ACCEPT_LOCAL] })),
+      sysctl(['net.ipv4.conf.eth0.accept_local', '0'], ['net.ipv4.conf.all.accept_local', '1']),
+    ),
+    want: [],
+  },
+  {
+    name: 'a path that was measured and carries less than was computed',
+    change: facts(() => ({
+      paths: { narrow: [NARROW], narrowCount: 1, fittingCount: 3, unknownCount: 1 },
+    })),
+    want: ['broken path-mtu path to rs-b1 (ipv4 to 10.2.0.11 by tun ipip)'],
+    found: /^carries 1380 of 1480 bytes/,
+    command: 'tracepath -n 10.2.0.11',
+  },
+  {
+    name: 'paths that were measured and fit, or answer nothing',
+    change: facts(() => ({
+      paths: { narrow: [], narrowCount: 0, fittingCount: 3, unknownCount: 1 },
+    })),
+    want: [],
   },
   {
     name: 'a director of NAT that sends none',

@@ -60,7 +60,12 @@ async function cheapSummary(deps: RoundsDeps): Promise<DoctorSummary> {
     const collected = await collectFacts(
       { kernel, inspector, reader: doctor.reader, stateDir },
       state,
-      { depth: 'cheap', capabilities: facts.capabilities ?? null, clockSkewSeconds: null },
+      {
+        depth: 'cheap',
+        capabilities: facts.capabilities ?? null,
+        clockSkewSeconds: null,
+        paths: facts.paths ?? null,
+      },
     )
     const findings = examine(ALL_CHECKS, { facts: collected, state: { ...state, pending: null } })
     return { findings: findings.slice(0, FINDINGS_MAX), findingCount: findings.length }

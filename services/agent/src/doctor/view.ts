@@ -1,4 +1,5 @@
 /** The agent's state in force as the checks see it. */
+import { isProbe } from '@lvs-fleet/contract'
 import type { Agent } from '../agent.ts'
 import type { InForceView } from './check.ts'
 
@@ -7,7 +8,7 @@ export function viewOf(agent: Agent): Omit<InForceView, 'pending'> {
   return {
     source: inForce.source,
     host: inForce.host,
-    services: [...inForce.services.values()],
+    services: [...inForce.services.values()].filter((service) => !isProbe(service)),
     ownedServices: new Set(ledger.services.keys()),
   }
 }

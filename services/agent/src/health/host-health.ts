@@ -1,12 +1,20 @@
 /**
  * The health checks of a running agent: the engine with the ways, sockets and scripts of this host. What it finds rides in
- * the next report and stands in `results`, by key of the check, for whoever computes weights; it changes nothing itself.
+ * the next report, and is asked by whoever computes weights; it changes nothing itself.
  */
-import type { CheckHealth, CheckWay, HealthEvent, HostPart } from '@lvs-fleet/contract'
-import { HEALTH_EVENTS_MAX } from '@lvs-fleet/contract'
+import {
+  HEALTH_EVENTS_MAX,
+  healthOf,
+  type CheckHealth,
+  type CheckWay,
+  type HealthEvent,
+  type HostPart,
+} from '@lvs-fleet/contract'
+import type { PathSockets } from '../kernel/path/path-sockets.ts'
 import type { Clock, Log, Random } from '../ports.ts'
 import type { HostFacts } from '../report.ts'
-import { plainDialer } from './dialer.ts'
+import type { Health, HealthSource } from '../weigh/health.ts'
+import { pathDialer, plainDialer } from './dialer.ts'
 import { createHealthEngine } from './engine.ts'
 import type { Dialer } from './probe.ts'
 import { createProber } from './prober.ts'
@@ -14,8 +22,7 @@ import { healthReport } from './verdict.ts'
 
 const ROOT_UID = 0
 
-export type HostHealth = {
-  readonly results: ReadonlyMap<string, CheckHealth>
+export type HostHealth = HealthSource & {
   /** A state came into force. */
   readonly onState: (host: HostPart) => void
   /** Runs until `signal` aborts. */
@@ -30,11 +37,24 @@ export function createHostHealth(deps: {
   readonly random: Random
   readonly log: Log
   readonly scriptFolder: string | undefined
+  /** Undefined where there are no marked sockets: then no check goes through a path. */
+  readonly openPathSockets?: (() => Promise<PathSockets>) | undefined
 }): HostHealth {
-  const { clock, random, log, scriptFolder } = deps
+  const { clock, random, log, scriptFolder, openPathSockets } = deps
   const events: HealthEvent[] = []
+  /** Boot clock, ms, of each check's last change. */
+  const changedMs = new Map<string, number>()
+  const changed = new Set<string>()
+  const startedMs = clock.monotonicMs()
   let inForce: HostPart['checks'] = []
   let onNews = (): void => undefined
+  let onChange = (): void => undefined
+
+  const dialerOf = (way: CheckWay): Dialer | string => {
+    if (way.is === 'direct') return plainDialer
+    if (openPathSockets === undefined) return 'this agent has no marked sockets'
+    return pathDialer(way, openPathSockets)
+  }
   const engine = createHealthEngine({
     clock,
     seed: Math.floor(random() * 2 ** 32),
@@ -50,16 +70,34 @@ export function createHostHealth(deps: {
       if (events.length > HEALTH_EVENTS_MAX) events.shift()
       const { at: _, ...fields } = event
       log(event.to === 'up' ? 'info' : 'warn', 'health changed', fields)
+      changedMs.set(event.key, clock.monotonicMs())
+      changed.add(event.realServer)
       onNews()
+      onChange()
     },
   })
   return {
-    results: engine.results,
+    healthOf(destination) {
+      const health = healthOf(destination, engine.results)
+      return health && verdictOf(health, changedMs.get(health.key) ?? startedMs)
+    },
+    get hasChanged() {
+      return changed.size > 0
+    },
+    takeChanged() {
+      const taken = new Set(changed)
+      changed.clear()
+      return taken
+    },
+    subscribe(listener) {
+      onChange = listener
+    },
     onState({ checks }) {
       // A state that changes nothing else keeps the very list.
       if (checks === inForce) return
       inForce = checks
       engine.replace(checks)
+      for (const key of changedMs.keys()) if (!engine.results.has(key)) changedMs.delete(key)
     },
     async run(into, signal) {
       onNews = into.onNews
@@ -69,7 +107,9 @@ export function createHostHealth(deps: {
   }
 }
 
-/** Where sockets of other ways are plugged in. */
-function dialerOf(way: CheckWay): Dialer | string {
-  return way.is === 'direct' ? plainDialer : 'this agent knows no way through IPVS'
+/** One that must prove itself first gets nobody. */
+function verdictOf(health: CheckHealth, sinceMs: number): Health {
+  const state = health.state === 'held' ? 'down' : health.state
+  const said = { state, sinceMs, why: health.detail }
+  return health.class === null ? said : { ...said, class: health.class }
 }

@@ -5,6 +5,7 @@
 import {
   canonicalJson,
   EMPTY_HOST_PART,
+  isProbe,
   sameDestinationConfig,
   sameServiceConfig,
   serviceKey,
@@ -15,6 +16,7 @@ import {
   type Shard,
   type StatusReport,
 } from '@lvs-fleet/contract'
+import { probeService } from './probe-service.ts'
 
 export type Version = Pick<Manifest, 'epoch' | 'generation' | 'digest'>
 export type HeldShard = { readonly digest: string; readonly shard: Shard }
@@ -39,8 +41,10 @@ export type InForce = {
   source: Source
   version: Version | null
   host: HostPart
-  /** With the weights that the kernel is to hold; see `weigh/weighing.ts`. */
+  /** Virtual services, and those of paths, with the weights that the kernel is to hold; see `weigh/weighing.ts`. */
   readonly services: Map<string, ServiceState>
+  /** Without those of paths, as operators count. */
+  serviceCount: number
   destinationCount: number
   shards: ReadonlyMap<string, HeldShard>
 }
@@ -53,7 +57,7 @@ export type ServiceChange = {
 export type StateChange = {
   readonly host: HostPart
   readonly hostChanged: boolean
-  /** Virtual services that are not the same on both sides, by key. */
+  /** Virtual services, and those of paths, that are not the same on both sides, by key. */
   readonly services: ReadonlyMap<string, ServiceChange>
 }
 
@@ -63,6 +67,7 @@ export function nothingInForce(): InForce {
     version: null,
     host: EMPTY_HOST_PART,
     services: new Map(),
+    serviceCount: 0,
     destinationCount: 0,
     shards: new Map(),
   }
@@ -75,7 +80,9 @@ export function changeTo(inForce: InForce, candidate: Candidate): StateChange {
   let { host } = inForce
   let hostChanged = false
   for (const [name, { digest, shard }] of inForce.shards) {
-    if (candidate.shards.get(name)?.digest !== digest) collectServices(shard, before)
+    if (candidate.shards.get(name)?.digest === digest) continue
+    collectServices(shard, before)
+    if (shard.kind === 'host') collectProbes(shard.host, before)
   }
   for (const [name, { digest, shard }] of candidate.shards) {
     if (inForce.shards.get(name)?.digest === digest) continue
@@ -85,6 +92,8 @@ export function changeTo(inForce: InForce, candidate: Candidate): StateChange {
     }
     collectServices(shard, after)
   }
+  // Last, so that what clients wait for is made before what only probes take.
+  if (hostChanged) collectProbes(host, after)
   return { host, hostChanged, services: differing(before, after) }
 }
 
@@ -96,8 +105,8 @@ export function bringIntoForce(
   source: Source,
 ): void {
   for (const [key, { before, after }] of change.services) {
-    inForce.destinationCount +=
-      (after?.destinations.length ?? 0) - (before?.destinations.length ?? 0)
+    count(inForce, before, -1)
+    count(inForce, after, 1)
     if (after === undefined) inForce.services.delete(key)
     else inForce.services.set(key, after)
   }
@@ -105,6 +114,12 @@ export function bringIntoForce(
   inForce.source = source
   inForce.version = candidate.version
   inForce.shards = candidate.shards
+}
+
+function count(inForce: InForce, service: ServiceState | undefined, sign: 1 | -1): void {
+  if (service === undefined || isProbe(service)) return
+  inForce.serviceCount += sign
+  inForce.destinationCount += sign * service.destinations.length
 }
 
 /** A candidate of an unsigned state that an operator gave by hand. */
@@ -159,6 +174,10 @@ function sameJson(a: unknown, b: unknown): boolean {
 function collectServices(shard: Shard, into: Map<string, ServiceState>): void {
   if (shard.kind !== 'services') return
   for (const service of shard.services) into.set(serviceKey(service), service)
+}
+
+function collectProbes({ paths }: HostPart, into: Map<string, ServiceState>): void {
+  for (const service of paths.map(probeService)) into.set(serviceKey(service), service)
 }
 
 function differing(

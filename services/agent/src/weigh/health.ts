@@ -13,7 +13,7 @@ export type Health = {
 
 /** Undefined: nobody checks it, so it counts as up. */
 export type HealthOf = (
-  destination: Pick<DestinationState, 'realServer' | 'address' | 'port'>,
+  destination: Pick<DestinationState, 'realServer' | 'address' | 'port' | 'checks'>,
 ) => Health | undefined
 
 /** Where verdicts come from. */
@@ -22,6 +22,8 @@ export type HealthSource = {
   readonly hasChanged: boolean
   /** Real servers whose verdict may be another one since this was last asked. */
   takeChanged(): ReadonlySet<string>
+  /** `listener` hears of each change at once; the last one counts. */
+  subscribe(listener: () => void): void
 }
 
 /** How long `unknown` keeps what was known before: an agent that starts anew must not send clients to the dead. */

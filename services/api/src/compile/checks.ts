@@ -4,11 +4,14 @@
  */
 import {
   canonicalJson,
+  familyOf,
   fnv1a32,
   invariant,
+  pathKey,
   type CheckProbe,
   type CheckState,
   type CheckWay,
+  type PathState,
 } from '@lvs-fleet/contract'
 import { statusRanges, type CheckBytes, type CheckSpec } from '../intent/check.ts'
 import type { VirtualServiceSpec } from '../intent/kinds.ts'
@@ -26,8 +29,12 @@ export type CheckBook = {
   all(): CheckState[]
 }
 
-/** A director asks the same question for every virtual service of a pool: one answer serves them all. */
-export function createCheckBook(index: FleetIndex): CheckBook {
+/**
+ * A director asks the same question for every virtual service of a pool: one answer serves them all. Of several VIPs
+ * on one path the first is asked.
+ */
+export function createCheckBook(index: FleetIndex, paths: readonly PathState[]): CheckBook {
+  const byPath = new Map(paths.map((path) => [pathKey(path), path]))
   const byQuestion = new Map<string, CheckState>()
   const byKey = new Map<string, CheckState>()
   return {
@@ -36,12 +43,14 @@ export function createCheckBook(index: FleetIndex): CheckBook {
       if (spec === null || !route.choice.ok) return undefined
       const port = portOf(spec, service, route)
       if (port === undefined) return undefined
-      const way = wayOf()
-      const question = `${service.pool} ${route.choice.address} ${port} ${canonicalJson(way)}`
+      const path = pathFor(spec, route, port, byPath)
+      const { address } = route.choice
+      const question = `${service.pool} ${address} ${port} ${path?.mark ?? 'direct'}`
       const known = byQuestion.get(question)
       if (known !== undefined) return known
+      const way = wayOf(route, port, path)
       const { name: realServer } = route.server
-      const check = checkState(spec, { realServer, address: route.choice.address, port, way })
+      const check = checkState(spec, { realServer, address, port, way })
       const other = byKey.get(check.key) ?? check
       invariant(canonicalJson(other) === canonicalJson(check), 'two checks have one key')
       byQuestion.set(question, other)
@@ -89,9 +98,26 @@ export function checkProblems(carried: readonly Carried[], index: FleetIndex): P
   )
 }
 
-/** Where the packets of clients get through IPVS the probes do too; until such ways are compiled, all go direct. */
-function wayOf(): CheckWay {
-  return { is: 'direct' }
+/** IPVS schedules TCP and UDP, so an echo or a program has no path; one that changes the port leads to that port alone. */
+function pathFor(
+  spec: CheckSpec,
+  { vip, port, serverPort, choice }: Route,
+  asked: number,
+  paths: ReadonlyMap<string, PathState>,
+): PathState | undefined {
+  const isDirect = spec.through === 'direct' || spec.kind === 'icmp' || spec.kind === 'script'
+  if (isDirect || !choice.ok) return undefined
+  const { address, forwarding } = choice
+  const changed = serverPort === port ? 0 : serverPort
+  if (changed !== 0 && asked !== serverPort) return undefined
+  return paths.get(pathKey({ family: familyOf(vip), address, port: changed, forwarding }))
+}
+
+/** A path that changes the port is asked at the port of the VIP, one that does not at the port of the check. */
+function wayOf({ vip, port }: Route, asked: number, path: PathState | undefined): CheckWay {
+  if (path === undefined) return { is: 'direct' }
+  const { mark, source } = path
+  return { is: 'path', mark, vip, port: path.port === 0 ? asked : port, source }
 }
 
 /** Of many ports the first stands for all. */

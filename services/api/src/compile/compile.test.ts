@@ -231,7 +231,7 @@ describe('compile: directors', () => {
     ])
     assert.deepEqual(
       sysctls(() => {}),
-      ['net.ipv4.vs.conn_reuse_mode=2'],
+      ['net.ipv4.conf.{10.1.0.10}.accept_local=1', 'net.ipv4.vs.conn_reuse_mode=2'],
     )
   })
 

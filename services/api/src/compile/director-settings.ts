@@ -6,8 +6,9 @@ import {
   cidrContains,
   familyOf,
   type Family,
+  type HostState,
+  type PathState,
   type ServiceState,
-  type SourceNatState,
   serviceFamily,
   type SyncDaemonState,
   type SysctlState,
@@ -20,14 +21,14 @@ import type { FleetIndex } from './fleet-index.ts'
 /** In the order in which they are set. */
 export function directorSysctls(
   director: DirectorSpec,
-  services: readonly ServiceState[],
-  sourceNats: readonly SourceNatState[],
+  { services, sourceNats, paths }: Pick<HostState, 'services' | 'sourceNats' | 'paths'>,
 ): SysctlState[] {
   const { ipvs } = director
   // Without conntrack entries of IPVS connections, netfilter's NAT passes them by without a word.
   const conntrack = sourceNats.length > 0 ? true : ipvs.conntrack
   return [
     ...forwardingSysctls(director, services),
+    ...acceptLocal(paths),
     ...ipvsSysctls({ ...ipvs, conntrack }, services),
   ]
 }
@@ -88,6 +89,28 @@ function forwardingSysctls(
     sysctls.push({ key: 'net.ipv6.conf.all.forwarding', value: '1', accept: ['1'] })
   }
   return sysctls
+}
+
+/**
+ * A real server of DR or TUN answers a probe with the VIP as its source, which the director holds itself: the kernel
+ * takes that for a martian (fib_validate_source, net/ipv4/fib_frontend.c) unless the interface accepts it. Set also
+ * where the VIP is elsewhere, since it may come at any moment.
+ *
+ * What it lets in: packets that name an address of this host as their source, by an interface of the fleet's own
+ * networks. They are answered to the host itself, so nobody can open a connection with them, and packets to or
+ * from 127.0.0.0/8 stay refused (route_localnet). rp_filter is left as the host has it: the route back to an own
+ * address is `local`, over the interface that holds it, so strict mode lets in what comes by that one and loose mode
+ * all of it. IPv6 has no such check.
+ */
+function acceptLocal(paths: readonly PathState[]): SysctlState[] {
+  const sources = paths
+    .filter(({ family, forwarding }) => family === 'ipv4' && forwarding.method !== 'nat')
+    .map(({ source }) => source)
+  return [...new Set(sources)].map((source) => ({
+    key: `net.ipv4.conf.{${source}}.accept_local`,
+    value: '1',
+    accept: ['1'],
+  }))
 }
 
 function ipvsSysctls(ipvs: DirectorIpvs, services: readonly ServiceState[]): SysctlState[] {

@@ -23,6 +23,7 @@ import { directorSysctls, directorTimeouts, syncDaemons } from './director-setti
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, marksOf } from './listeners.ts'
 import { expandOverride, expandPolicy } from './policy.ts'
+import { pathsOf } from './paths.ts'
 
 export type ServiceRoutes = {
   readonly service: VirtualServiceSpec
@@ -35,7 +36,8 @@ export function expandDirector(
   carried: readonly ServiceRoutes[],
   index: FleetIndex,
 ): HostState {
-  const checks = createCheckBook(index)
+  const paths = pathsOf(director, carried, index)
+  const checks = createCheckBook(index, paths)
   const services = carried.flatMap(({ service, routes }) =>
     expandService(service, routes, index, checks),
   )
@@ -53,9 +55,10 @@ export function expandDirector(
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: directorSysctls(director, services, sourceNats),
+    sysctls: directorSysctls(director, { services, sourceNats, paths }),
     clamps: [],
     sourceNats,
+    paths,
     marks: carried.flatMap(({ service }) => marksOf(service)).toSorted(byMarkKey),
     timeouts: directorTimeouts(director),
     syncDaemons: syncDaemons(director, index),

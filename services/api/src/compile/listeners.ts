@@ -12,7 +12,7 @@ import {
 } from '@lvs-fleet/contract'
 import type { VirtualServiceSpec } from '../intent/kinds.ts'
 import { portCount, portRanges } from '../intent/ports.ts'
-import { RESERVED_MARKS } from '../intent/service-rules.ts'
+import { LISTENER_MARKS } from '../intent/service-rules.ts'
 
 /**
  * Ports of one virtual service that become a kernel service each. Every one holds all destinations, so one changed
@@ -65,8 +65,8 @@ function markOf(service: VirtualServiceSpec): number | null {
 
 /** Always the same for a name, so that nothing has to remember it; two names may collide, which compile refuses. */
 function chosenMark(name: string): number {
-  const count = RESERVED_MARKS.to - RESERVED_MARKS.from + 1
-  return RESERVED_MARKS.from + (fnv1a32(name) % count)
+  const count = LISTENER_MARKS.to - LISTENER_MARKS.from + 1
+  return LISTENER_MARKS.from + (fnv1a32(name) % count)
 }
 
 function singlePorts(service: VirtualServiceSpec): number[] {

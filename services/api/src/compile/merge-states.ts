@@ -19,6 +19,7 @@ export function mergeStates(director: HostState, server: HostState): HostState {
     syncDaemons: director.syncDaemons,
     sourceNats: director.sourceNats,
     checks: director.checks,
+    paths: director.paths,
     services: director.services,
   }
 }

@@ -37,6 +37,11 @@ const tlsSchema = z
 
 /** When to ask and when to believe. */
 const commonFields = {
+  /**
+   * `path`: to the VIP, by the tunnel or route that IPVS takes to this real server, where the director has a mark for
+   * it. `direct`: to the real server's own address. ICMP and scripts always go direct.
+   */
+  through: z.enum(['path', 'direct']).default('path'),
   /** Port to ask; null = the one that the real server gets clients' packets on. */
   port: portSchema.nullable().default(null),
   /** Between two probes of one real server, from start to start: 100 ms to an hour. */

@@ -12,6 +12,11 @@ export const directorSchema = z.strictObject({
   state: hostStateSchema,
   /** Take over virtual services, addresses and devices that are wanted and stand there already, in place. */
   adopt: z.boolean().default(false),
+  /**
+   * Make paths on which real servers can be probed as clients reach them, and watch their MTU: one firewall-mark service
+   * for each way to a real server, and accept_local where the answers come in.
+   */
+  probes: z.boolean().default(true),
   /** Settings of IPVS itself. */
   ipvs: directorIpvsSchema.prefault({}),
   /** Connection sync with another director. */

@@ -2,7 +2,7 @@
  * Rules within one virtual service that its schema cannot see: flags that a scheduler does not read, combinations
  * that the kernel takes and then does not keep, ports next to a firewall mark. Pure.
  */
-import type { Scheduler, ServiceFlag } from '@lvs-fleet/contract'
+import { PROBE_MARKS, type Scheduler, type ServiceFlag } from '@lvs-fleet/contract'
 import type { VirtualServiceSpec } from './kinds.ts'
 import { problem, type Problem } from './problem.ts'
 
@@ -20,8 +20,10 @@ export function readsFlag(scheduler: Scheduler, flag: ServiceFlag): boolean {
   return flag === 'one-packet' || (SCHEDULER_FLAGS[scheduler] ?? []).includes(flag)
 }
 
-/** Marks that LVS Fleet chooses itself lie here; see compile/listeners.ts. */
-export const RESERVED_MARKS = { from: 0x4c00_0000, to: 0x4cff_ffff } as const
+/** Marks of port ranges lie here; see compile/listeners.ts. */
+export const LISTENER_MARKS = { from: 0x4c00_0000, to: 0x4cff_ffff } as const
+/** All marks that LVS Fleet chooses itself: those, and those of paths behind them. */
+const RESERVED_MARKS = { from: LISTENER_MARKS.from, to: PROBE_MARKS.to } as const
 
 export function serviceRules(service: VirtualServiceSpec): Problem[] {
   return [...flagRules(service), ...engineRules(service), ...portRules(service)]

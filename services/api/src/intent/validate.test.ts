@@ -262,6 +262,12 @@ const ROWS: Row[] = [
     want: [['/virtualServices/web-a/firewallMark', 'mark-reserved']],
   },
   {
+    name: 'a firewall mark out of those of paths',
+    change: (fleet) =>
+      edit(fleet, 'virtualServices', 'web-a', { ports: [], firewallMark: 0x4dff_ffff }),
+    want: [['/virtualServices/web-a/firewallMark', 'mark-reserved']],
+  },
+  {
     name: 'thresholds in order',
     change: (fleet) =>
       edit(fleet, 'pools', 'web', member({ lowerThreshold: 5, upperThreshold: 5 })),

@@ -32,7 +32,7 @@ export const virtualServiceSchema = z.strictObject({
   ports: portsSchema.default([]),
   /**
    * Instead of ports: packets that you mark yourself, in prerouting or before, whatever their protocol and port.
-   * Marks 0x4c000000 to 0x4cffffff are those that LVS Fleet chooses.
+   * Marks 0x4c000000 to 0x4dffffff are those that LVS Fleet chooses.
    */
   firewallMark: firewallMarkSchema.nullable().default(null),
   /** `wlc` is also what ipvsadm takes when nothing is said. */

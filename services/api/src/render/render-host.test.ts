@@ -62,6 +62,11 @@ describe('render as a shell script', () => {
       assert.ok(lines.includes(line), line)
     }
     assert.match(rendered('shell', { ...state, devices: [gre(true)] }), / ttl 64 icsum\n/)
+    const probing = { key: 'net.ipv4.conf.{10.1.0.10}.accept_local', value: '1', accept: ['1'] }
+    assert.equal(
+      rendered('shell', { ...state, sysctls: [...state.sysctls, probing] }),
+      lines.join('\n'),
+    )
     const sourceNats = [{ vip: ip('10.1.0.100'), server: four.local }]
     assert.match(
       rendered('shell', { ...state, sourceNats }),

@@ -15,7 +15,12 @@ export type Rendered =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly why: string }
 
-export function renderHost(host: RenderedHost, state: HostState, format: RenderFormat): Rendered {
+export function renderHost(
+  host: RenderedHost,
+  compiled: HostState,
+  format: RenderFormat,
+): Rendered {
+  const state = withoutProbes(compiled)
   switch (format) {
     case 'shell':
       return { ok: true, text: renderScript(host, state) }
@@ -26,4 +31,10 @@ export function renderHost(host: RenderedHost, state: HostState, format: RenderF
     default:
       return assertNever(format)
   }
+}
+
+/** Nobody probes where no agent runs. */
+function withoutProbes(state: HostState): HostState {
+  const sysctls = state.sysctls.filter(({ key }) => !key.endsWith('.accept_local'))
+  return { ...state, paths: [], sysctls }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { StatusReport } from '@lvs-fleet/contract'
+import type { PathReport, StatusReport } from '@lvs-fleet/contract'
 import { conditionsOf, STALE_AFTER_SECONDS, type HostFacts } from './conditions.ts'
 
 const now = new Date('2026-01-01T00:00:00Z')
@@ -26,12 +26,29 @@ const report: StatusReport = {
   capabilities: null,
   doctor: null,
   health: null,
+  paths: null,
 }
 const healthy: HostFacts = { published, report, reportReceivedAt: now, now, enrolled: true }
 const failed = { op: '+ service tcp/10.0.0.1:80 rr', code: 'ENOENT', message: 'no such scheduler' }
 const rejection = { code: 'shrink-held' as const, detail: '2 of 2', epoch: 1, generation: 4 }
 const repair = { at: '2026-01-01T00:00:00Z', op: '+ service tcp/10.0.0.1:80 rr' }
 const long = new Date(now.getTime() - (STALE_AFTER_SECONDS + 1) * 1000)
+
+function measured(narrowCount: number): PathReport {
+  const narrow = {
+    realServer: 'rs-b1',
+    path: 'ipv4 to 10.2.0.11 by tun ipip',
+    vip: '10.1.0.100',
+    mtu: 1480,
+    carries: 1380,
+  }
+  return {
+    narrow: Array.from({ length: narrowCount }, () => narrow),
+    narrowCount,
+    fittingCount: 3,
+    unknownCount: 0,
+  }
+}
 
 const ROWS: { name: string; facts: HostFacts; on: string[]; says?: RegExp }[] = [
   { name: 'published is applied', facts: healthy, on: ['converged'] },
@@ -40,6 +57,18 @@ const ROWS: { name: string; facts: HostFacts; on: string[]; says?: RegExp }[] = 
     facts: { ...healthy, enrolled: false, report: null },
     on: [],
     says: /not enrolled/,
+  },
+  {
+    name: 'a path that carries less than was computed',
+    facts: { ...healthy, report: { ...report, paths: measured(2) } },
+    on: ['converged', 'mtu-too-small'],
+    says: /path to rs-b1 \(ipv4 to 10.2.0.11 by tun ipip\) carries 1380 of 1480 bytes; and 1 more$/,
+  },
+  {
+    name: 'paths that answer nothing are unknown, not an alarm',
+    facts: { ...healthy, report: { ...report, paths: { ...measured(0), unknownCount: 2 } } },
+    on: ['converged'],
+    says: /3 paths carry what was computed; 2 answer nothing and are unknown/,
   },
   { name: 'nothing published', facts: { ...healthy, published: null }, on: [] },
   {

@@ -2,9 +2,16 @@
  * Conditions of one host: what was published, held against what its agent last said. Pure.
  * `converged` is the one that people wait for; the others say why it is false.
  */
-import type { Manifest, StatusReport } from '@lvs-fleet/contract'
+import type { Manifest, NarrowPath, StatusReport } from '@lvs-fleet/contract'
 
-export const CONDITION_TYPES = ['converged', 'drifted', 'rejected', 'held', 'stale'] as const
+export const CONDITION_TYPES = [
+  'converged',
+  'drifted',
+  'rejected',
+  'held',
+  'mtu-too-small',
+  'stale',
+] as const
 
 export type Condition = {
   readonly type: (typeof CONDITION_TYPES)[number]
@@ -24,7 +31,14 @@ export type HostFacts = {
 }
 
 export function conditionsOf(facts: HostFacts): Condition[] {
-  return [converged(facts), drifted(facts), rejected(facts), held(facts), stale(facts)]
+  return [
+    converged(facts),
+    drifted(facts),
+    rejected(facts),
+    held(facts),
+    mtuTooSmall(facts),
+    stale(facts),
+  ]
 }
 
 function converged({ published, report, enrolled }: HostFacts): Condition {
@@ -80,6 +94,29 @@ function held({ report }: HostFacts): Condition {
     status: reason !== null,
     message: reason === null ? 'nobody holds the agent' : `stopped on the host: ${reason}`,
   }
+}
+
+/** A path that could not be measured is no alarm: a filter on the way says nothing about clients. */
+function mtuTooSmall({ report }: HostFacts): Condition {
+  const paths = report?.paths ?? null
+  const say = (status: boolean, message: string): Condition => ({
+    type: 'mtu-too-small',
+    status,
+    message,
+  })
+  if (paths === null) return say(false, 'no path was measured')
+  const { narrow, narrowCount, fittingCount, unknownCount } = paths
+  const [first] = narrow
+  if (first === undefined) {
+    const unknown = unknownCount === 0 ? '' : `; ${unknownCount} answer nothing and are unknown`
+    return say(false, `${fittingCount} paths carry what was computed${unknown}`)
+  }
+  const more = narrowCount > 1 ? `; and ${narrowCount - 1} more` : ''
+  return say(true, `${describeNarrow(first)}${more}`)
+}
+
+function describeNarrow({ realServer, path, mtu, carries }: NarrowPath): string {
+  return `path to ${realServer} (${path}) carries ${carries} of ${mtu} bytes`
 }
 
 function stale({ enrolled, reportReceivedAt, now }: HostFacts): Condition {

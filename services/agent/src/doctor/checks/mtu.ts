@@ -48,7 +48,29 @@ export const mssClamps: Check = {
 export const pathMtu: Check = {
   id: 'path-mtu',
   title: 'interfaces and routes carry what the tunnels need',
-  examine: (patient) => [...incoming(patient), ...outgoing(patient)],
+  examine: (patient) => [...incoming(patient), ...outgoing(patient), ...measured(patient)],
+}
+
+/** On a director: what the paths carried when its agent last measured them, against what was computed. */
+function measured({ facts }: Patient): Found[] {
+  return (facts.paths?.narrow ?? []).map(({ realServer, path, vip, mtu, carries }): Found => ({
+    severity: 'broken',
+    object: `path to ${realServer} (${path})`,
+    found: `carries ${carries} of ${mtu} bytes, measured with datagrams to ${vip}`,
+    wanted: `${mtu} bytes inside, as computed from networks, paths and tunnel`,
+    why: 'full packets vanish on the way, and real servers announce an MSS that is too large for it',
+    symptom: 'uploads hang after the handshake, downloads and small requests work',
+    commands: [
+      `tracepath -n ${realServerAddress(path)}`,
+      `# mend the way, or say the smaller MTU in networks or paths of the site: ${mtu - carries} bytes less`,
+    ],
+    fixable: false,
+  }))
+}
+
+/** `ipv4 to 10.2.0.11 by tun ipip` names it. */
+function realServerAddress(path: string): string {
+  return path.split(' ')[2] ?? path
 }
 
 /** On a real server: the announced MSS, with headers and tunnel around it, must fit the interface. */

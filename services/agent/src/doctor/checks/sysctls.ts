@@ -4,7 +4,8 @@ import type { Check, Found } from '../check.ts'
 import { sysctlCommands, sysctlText } from './sysctl-finding.ts'
 
 /** Keys with a check of their own. */
-const EXPLAINED = /\.(rp_filter|arp_ignore|arp_announce|ip_forward|forwarding|send_redirects)$/
+const EXPLAINED =
+  /\.(rp_filter|arp_ignore|arp_announce|ip_forward|forwarding|send_redirects|accept_local)$/
 
 export const otherSysctls: Check = {
   id: 'sysctls',

@@ -3,7 +3,13 @@
  * them say nothing. `cheap` leaves out what costs a program start or a dump of every destination, so that a
  * running agent can look every few minutes.
  */
-import { familyOf, serviceKey, type Capabilities, type Ip } from '@lvs-fleet/contract'
+import {
+  familyOf,
+  serviceKey,
+  type Capabilities,
+  type Ip,
+  type PathReport,
+} from '@lvs-fleet/contract'
 import type { Inspector, RouteAnswer } from '../../kernel/inspect/inspector.ts'
 import { KernelError, type Kernel, type ObservedNetwork } from '../../kernel/kernel.ts'
 import type { InForceView } from '../check.ts'
@@ -26,6 +32,7 @@ export type CollectOptions = {
   readonly depth: 'cheap' | 'full'
   readonly capabilities: Capabilities | null
   readonly clockSkewSeconds: number | null
+  readonly paths: PathReport | null
 }
 
 /** Addresses whose route is asked for, and VIPs asked by ARP: a bound for hosts with thousands. */
@@ -64,6 +71,7 @@ export async function collectFacts(
     destinations: isFull && ipvs.services !== null ? await readDestinations(kernel, state) : null,
     handshakes: isFull ? await readHandshakes(reader) : null,
     routes: await readRoutes(inspector, state),
+    paths: options.paths,
     neighbours: await inspector.neighbours(),
     duplicates: isFull ? await askDuplicates(inspector, state, network) : null,
     offloads: isFull ? await inspector.offloads().catch(nullForKernelError) : null,

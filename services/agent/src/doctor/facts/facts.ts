@@ -2,7 +2,7 @@
  * Facts: everything that the checks may look at, as plain data. `null` always means "could not be seen",
  * never "is not there"; a check that would need it says nothing.
  */
-import type { Capabilities, ClampState, Ip } from '@lvs-fleet/contract'
+import type { Capabilities, ClampState, Ip, PathReport } from '@lvs-fleet/contract'
 import type { RouteAnswer } from '../../kernel/inspect/inspector.ts'
 import type { Neighbour } from '../../kernel/inspect/neighbours.ts'
 import type {
@@ -58,6 +58,8 @@ export type Facts = {
   /** Of a part of the table where it is large; null where it was not read. */
   readonly handshakes: readonly Handshakes[] | null
   readonly routes: ReadonlyMap<Ip, RouteAnswer>
+  /** What the running agent measured of its paths. */
+  readonly paths: PathReport | null
   readonly neighbours: readonly Neighbour[]
   /** VIPs that another host answers ARP for, with what was seen; null where nobody was asked. */
   readonly duplicates: ReadonlyMap<Ip, string> | null

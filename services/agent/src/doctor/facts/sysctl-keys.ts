@@ -5,6 +5,7 @@ import { placeSysctls } from '../../plan/place-sysctls.ts'
 
 const ALWAYS = [
   'net.ipv4.ip_forward',
+  'net.ipv4.conf.all.accept_local',
   'net.ipv6.conf.all.forwarding',
   'net.ipv4.vs.conntrack',
   'net.ipv4.vs.expire_quiescent_template',

@@ -18,7 +18,7 @@ import {
   SOL_NETLINK,
   SOL_SOCKET,
 } from './constants.ts'
-import { setSocketOption } from './libc.ts'
+import { setSocketOption } from '../libc.ts'
 
 /** What the layers above need of a socket; tests script it. */
 export type DatagramSocket = {

@@ -2,6 +2,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import {
   capabilitiesSchema,
+  pathReportSchema,
   hostPartSchema,
   roleSchema,
   serviceStateSchema,
@@ -49,6 +50,8 @@ const hostSchema = z
     ),
     /** What its kernel can, found by trying; null until its agent said so. */
     capabilities: capabilitiesSchema.nullable(),
+    /** Whether its paths to real servers carry the MTU that was computed for them; null where none was measured. */
+    paths: pathReportSchema.nullable(),
     reportReceivedAt: z.string().nullable(),
   })
   .openapi('Host')
@@ -229,6 +232,7 @@ function hostOf(view: HostView): z.input<typeof hostSchema> {
           },
     conditions: [...view.conditions],
     capabilities: view.report?.capabilities ?? null,
+    paths: view.report?.paths ?? null,
     reportReceivedAt: view.reportReceivedAt?.toISOString() ?? null,
   }
 }
