@@ -1,12 +1,11 @@
 /**
  * Cuts the lists of destinations out of the text of a shard, so that the parser need not make tens of thousands of
- * objects of which most are equal to one that is known. Each list becomes a number, its place in `lists`.
+ * objects of which most are equal to one that is known. Each list becomes a string that nobody can have written.
  *
  * The text is canonical JSON in all that we publish: a list starts with `"destinations":[{"address":` and its
  * elements meet at `},{"address":`. Text that looks otherwise, or an element that is no destination, gives
  * undefined: the caller then parses the whole. It is safe for any text: unescaped quotes stand at the ends of
- * strings only, so a match cannot lie within one, and where it is not what it looks like, either `rest` is no
- * JSON, as the text was none, or the numbers are not met in their order, which the caller must check.
+ * strings only, so a match cannot lie within one, and a string in place of a list is JSON just where the list was.
  */
 
 const LIST = '"destinations":['
@@ -15,17 +14,19 @@ const NEXT = '},{"address":'
 const LAST = '}]'
 
 export type Cut<T> = {
-  /** The text with a number for each list. */
+  /** The text with a string for each list. */
   readonly rest: string
-  readonly lists: readonly T[][]
+  /** By those strings. */
+  readonly lists: ReadonlyMap<string, T[]>
 }
 
-/** `read`: an element from its own text; undefined where it is none. */
+/** `secret`: what stands in place of lists begins with it. `read`: an element from its own text; undefined where it is none. */
 export function cutDestinations<T>(
   text: string,
+  secret: string,
   read: (element: string) => T | undefined,
 ): Cut<T> | undefined {
-  const lists: T[][] = []
+  const lists = new Map<string, T[]>()
   let rest = ''
   let copied = 0
   for (;;) {
@@ -47,10 +48,9 @@ export function cutDestinations<T>(
       }
     }
     if (text[end] !== ']') return undefined
-    const after = text[end + 1]
-    if (after !== ',' && after !== '}') return undefined
-    rest += text.slice(copied, start - 1) + String(lists.length)
-    lists.push(list)
+    const name = `${secret}${lists.size}`
+    rest += `${text.slice(copied, start - 1)}"${name}"`
+    lists.set(name, list)
     copied = end + 1
   }
 }

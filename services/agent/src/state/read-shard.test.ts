@@ -82,8 +82,25 @@ describe('parseShard', () => {
       ),
     )
     const piece = fc.constantFrom(
-      ...['', '0', '1', '-1', '"', '\\', ',', '}', ']', '{', '[', 'null', ',"x":[{}]', '"x"'],
-      ...['"destinations":0', '"destinations":1', '"destinations":[', ',"destinations":2', '}]'],
+      '',
+      '0',
+      '1',
+      '-1',
+      '"',
+      '\\',
+      ',',
+      '}',
+      ']',
+      '{',
+      '[',
+      'null',
+      ',"x":[{}]',
+      '"x"',
+      '"destinations":0',
+      '"destinations":1',
+      '"destinations":[',
+      ',"destinations":2',
+      '}]',
     )
     const position = fc.nat({ max: body.length })
     fc.assert(

@@ -9,11 +9,15 @@ import { compileFleet } from './compile.ts'
 
 const EXAMPLE = new URL('../../../../examples/health.yaml', import.meta.url)
 
-type Document = { readonly pools: Record<string, { check?: object }> }
+type Document = {
+  readonly pools: Record<string, { check?: object }>
+  readonly directors: Record<string, object>
+}
 
-function compiled(change: (pools: Document['pools']) => void = () => {}) {
+function compiled(change: (pools: Document['pools']) => void = () => {}, director: object = {}) {
   const document: Document = parse(readFileSync(EXAMPLE, 'utf8'))
   change(document.pools)
+  Object.assign(document.directors['dir-a'] ?? {}, director)
   const fleet = fleetFromDocument(fleetSchema.parse(document))
   assert.deepEqual(validateFleet(fleet), [])
   const { problems, hosts } = compileFleet(fleet)
@@ -37,23 +41,23 @@ describe('checks of a director', () => {
     const { problems, state } = compiled()
     assert.deepEqual(problems, [])
     assert.deepEqual(state.checks.map(describeCheck).toSorted(), [
-      'dns 10.1.0.13:53',
-      'grpc 10.1.0.11:50051',
-      'grpc 10.1.0.12:50051',
-      'http://10.1.0.11:80/health',
-      'http://10.1.0.12:80/health',
-      'https://10.1.0.11:443/health',
-      'https://10.1.0.12:443/health',
+      'dns 10.1.0.13:53 through 10.1.0.100',
+      'grpc 10.1.0.11:50051 through 10.1.0.100',
+      'grpc 10.1.0.12:50051 through 10.1.0.100',
+      'http://10.1.0.11:80/health through 10.1.0.100',
+      'http://10.1.0.12:80/health through 10.1.0.100',
+      'https://10.1.0.11:443/health through 10.1.0.100',
+      'https://10.1.0.12:443/health through 10.1.0.100',
       'icmp 10.1.0.11',
       'icmp 10.1.0.12',
       'script 10.1.0.11:9000',
       'script 10.1.0.12:9000',
-      'tcp 10.1.0.11:25',
-      'tcp 10.1.0.12:25',
-      'tls 10.1.0.11:8443',
-      'tls 10.1.0.12:8443',
-      'udp 10.1.0.11:514',
-      'udp 10.1.0.12:514',
+      'tcp 10.1.0.11:25 through 10.1.0.100',
+      'tcp 10.1.0.12:25 through 10.1.0.100',
+      'tls 10.1.0.11:8443 through 10.1.0.100',
+      'tls 10.1.0.12:8443 through 10.1.0.100',
+      'udp 10.1.0.11:514 through 10.1.0.100',
+      'udp 10.1.0.12:514 through 10.1.0.100',
     ])
     assert.deepEqual(checkStateSchema.array().parse(state.checks), state.checks)
     assert.deepEqual(
@@ -79,10 +83,33 @@ describe('checks of a director', () => {
     }).state
     assert.notDeepEqual(keysOf(after, 'web-3'), keysOf(after, 'web'))
     assert.deepEqual(diffChecks(after.checks, before.checks), [
-      '+ check http://10.1.0.11:80/health',
-      '+ check http://10.1.0.12:80/health',
+      '+ check http://10.1.0.11:80/health through 10.1.0.102',
+      '+ check http://10.1.0.12:80/health through 10.1.0.102',
     ])
     assert.deepEqual(diffChecks(before.checks, before.checks), [])
+  })
+
+  it('go to the real server itself where the pool wants that, or the director has no marks', () => {
+    const { state } = compiled((pools) => {
+      for (const [name, { check }] of Object.entries(pools)) {
+        withCheck(pools, name, { ...check, through: 'direct' })
+      }
+    })
+    assert.ok(state.checks.every(({ way }) => way.is === 'direct'))
+    const unmarked = compiled(undefined, { probes: false }).state
+    assert.ok(unmarked.checks.every(({ way }) => way.is === 'direct'))
+  })
+
+  it('take the mark of the path of clients, and the director as their source', () => {
+    const { state } = compiled()
+    const path = state.paths.find(({ address }) => address === '10.1.0.11')
+    assert.ok(path !== undefined)
+    const { mark } = path
+    const vip = '10.1.0.100'
+    const check = state.checks.find(
+      ({ probe, address }) => probe.kind === 'grpc' && address === '10.1.0.11',
+    )
+    assert.deepEqual(check?.way, { is: 'path', mark, vip, port: 50_051, source: '10.1.0.10' })
   })
 
   it('are none where no pool asks, and destinations then say nothing of them', () => {
@@ -97,7 +124,7 @@ describe('checks of a director', () => {
     const { state } = compiled((pools) => {
       withCheck(pools, 'scripted', { kind: 'tcp', port: 9_999 })
     })
-    assert.ok(state.checks.map(describeCheck).includes('tcp 10.1.0.11:9999'))
+    assert.ok(state.checks.map(describeCheck).includes('tcp 10.1.0.11:9999 through 10.1.0.100'))
   })
 
   it('need a port where only a firewall mark is known', () => {

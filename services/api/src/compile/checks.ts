@@ -35,6 +35,7 @@ export type CheckBook = {
  */
 export function createCheckBook(index: FleetIndex, paths: readonly PathState[]): CheckBook {
   const byPath = new Map(paths.map((path) => [pathKey(path), path]))
+  const settingsOf = new Map<CheckSpec, string>()
   const byQuestion = new Map<string, CheckState>()
   const byKey = new Map<string, CheckState>()
   return {
@@ -45,7 +46,9 @@ export function createCheckBook(index: FleetIndex, paths: readonly PathState[]):
       if (port === undefined) return undefined
       const path = pathFor(spec, route, port, byPath)
       const { address } = route.choice
-      const question = `${service.pool} ${address} ${port} ${path?.mark ?? 'direct'}`
+      const settings = settingsOf.get(spec) ?? canonicalJson(spec)
+      settingsOf.set(spec, settings)
+      const question = `${address} ${port} ${path?.mark ?? 'direct'} ${settings}`
       const known = byQuestion.get(question)
       if (known !== undefined) return known
       const way = wayOf(route, port, path)
