@@ -113,6 +113,22 @@ test('without a policy the dead get nothing, unless all are dead', () => {
   assert.deepEqual(one.weights(), [0, 100, 0])
 })
 
+test('what is said of a weight stays the same while nothing changes', () => {
+  for (const one of [plain('a1 a2'), bench('a1 a2 b1')]) {
+    one.service = {
+      ...one.service,
+      destinations: one.service.destinations.map((end) => ({
+        ...end,
+        overrides: [overridden({ kind: 'weight', weight: 7, expiresAt: WALL + 86_400_000 })],
+      })),
+    }
+    one.down.add('a1')
+    const first = one.weigh().explain()
+    assert.ok(first.length > 0)
+    assert.deepEqual(one.after(60_000).weigh().explain(), first)
+  }
+})
+
 test('a destination of weight 0 stays at 0, whatever else is dead or overridden', () => {
   const drained = members('a1 a2')
   const one = new Bench(

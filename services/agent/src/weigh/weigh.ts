@@ -78,7 +78,8 @@ export function weigh(service: ServiceState, inputs: WeighInputs): Weighed {
     policy,
     nowMs: inputs.now.monotonicMs,
   })
-  const shares = withSince(moved.shares, inputs)
+  const sinceWallMs = sharesSince(moved.shares, service.policy, inputs)
+  const shares = { ...moved.shares, sinceWallMs }
   const taking = takersOf(members, targets, shares)
   const shared = { shares, siteFactors: siteFactorsOf(taking, shares, policy) }
   const weights = weightsOf(service.scheduler, members, taking, shared)
@@ -236,14 +237,20 @@ function spread(
   }
 }
 
-function withSince(shares: Shares, { memory, now }: WeighInputs): LevelShares {
-  const before = memory?.shares
+/** Since when each level has its share; a service without a policy has one level, and always had. */
+function sharesSince(
+  { byLevel }: Shares,
+  policy: Policy | undefined,
+  { memory, now }: WeighInputs,
+): ReadonlyMap<Level, number> {
   const sinceWallMs = new Map<Level, number>()
-  for (const [level, share] of shares.byLevel) {
+  if (policy === undefined) return sinceWallMs
+  const before = memory?.shares
+  for (const [level, share] of byLevel) {
     const since = before?.byLevel.get(level) === share ? before.sinceWallMs.get(level) : undefined
     sinceWallMs.set(level, since ?? now.wallMs)
   }
-  return { ...shares, sinceWallMs }
+  return sinceWallMs
 }
 
 type SiteFactors = ReadonlyMap<Level, ReadonlyMap<string, number>>
