@@ -11,7 +11,7 @@ import { createHostHealth } from '../health/host-health.ts'
 import { logRound, runLoop, STATE_APPLIED, type Background } from '../loop.ts'
 import { AgentError } from '../ports.ts'
 import { FOLDERS } from '../state/store.ts'
-import { createStatusFile } from '../status-file.ts'
+import { createStatusFile, loadStatus } from '../status-file.ts'
 import { doctorRounds } from '../doctor/host-rounds.ts'
 import { dryRun } from './dry-run.ts'
 import { enrolNow, openSession, warnIfPlain, type Outside, type Session } from './session.ts'
@@ -21,7 +21,8 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
   const disk = await openDisk(config.stateDir, Object.values(FOLDERS))
   const unlock = await takeLock(config.stateDir)
   const kernel = await outside.openKernel()
-  const health = createHostHealth({ ...outside, scriptFolder: config.allowScripts })
+  const recalled = (await loadStatus(disk))?.snapshot.health?.checks ?? []
+  const health = createHostHealth({ ...outside, scriptFolder: config.allowScripts, recalled })
   const open = () => openSession(outside, disk, kernel, health.onState)
   let agent: Agent | undefined
   try {

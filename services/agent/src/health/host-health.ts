@@ -30,13 +30,16 @@ export function createHostHealth(deps: {
   readonly random: Random
   readonly log: Log
   readonly scriptFolder: string | undefined
+  /** What the last report of an earlier life said. */
+  readonly recalled: readonly CheckHealth[]
 }): HostHealth {
-  const { clock, random, log, scriptFolder } = deps
+  const { clock, random, log, scriptFolder, recalled } = deps
   const events: HealthEvent[] = []
   let inForce: HostPart['checks'] = []
   let onNews = (): void => undefined
   const engine = createHealthEngine({
     clock,
+    recalled,
     seed: Math.floor(random() * 2 ** 32),
     probe: createProber({
       dialerOf,
