@@ -89,7 +89,10 @@ export function checkProblems(carried: readonly Carried[], index: FleetIndex): P
   )
 }
 
-/** Where the packets of clients get through IPVS the probes do too; until such ways are compiled, all go direct. */
+/**
+ * Where the packets of clients go through IPVS, probes are to go too: a mark and a VIP for this route. Until such ways are
+ * compiled all go direct; `icmp` and `script` always will, since a VIP answers pings itself and a program dials for itself.
+ */
 function wayOf(): CheckWay {
   return { is: 'direct' }
 }
