@@ -88,3 +88,28 @@ test('an agent that stops does not wait for its probes', async (t) => {
   bench.stop.abort()
   assert.equal(await done, 0)
 })
+
+test('a script runs only from the folder that the host allows, and is unknown elsewhere', async (t) => {
+  const bench = await createBench(t)
+  const script = {
+    ...check('a', 80),
+    probe: { kind: 'script' as const, path: '/bin/true', args: [] },
+  }
+  bench.api.publish(await bench.controller.publish(stateOf(script), { generation: 1 }))
+  const done = bench.run('run')
+  const said = () => bench.api.reports.at(-1)?.health?.checks[0]
+  await until(
+    () => said()?.detail === 'cannot run: this host allows no scripts (--allow-scripts DIR)',
+    'the reason in a report',
+  )
+  assert.equal(said()?.state, 'unknown')
+  bench.stop.abort()
+  assert.equal(await done, 0)
+  const words = ['run', '--allow-scripts', 'checks']
+  assert.throws(
+    () => configOf(bench.directory, bench.api, words),
+    /--allow-scripts: "checks" is no absolute path/,
+  )
+  const given = ['run', '--allow-scripts', '/etc/checks/']
+  assert.equal(configOf(bench.directory, bench.api, given).allowScripts, '/etc/checks')
+})

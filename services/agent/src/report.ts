@@ -73,8 +73,11 @@ export function fingerprintOf(snapshot: Snapshot): string {
   return JSON.stringify({ ...snapshot, drains, health })
 }
 
+/** Why a check cannot run is news; what the last of many probes said is not. */
 function verdictsOf({ health }: Snapshot): string[] {
-  return (health?.checks ?? []).map((one) => `${one.key} ${one.state} ${one.class} ${one.since}`)
+  return (health?.checks ?? []).map(({ key, state, class: broken, since, detail }) =>
+    [key, state, broken, since, state === 'unknown' ? detail : ''].join(' '),
+  )
 }
 
 function listDrains(world: World): { list: Drain[]; count: number } {

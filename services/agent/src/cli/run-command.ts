@@ -14,7 +14,7 @@ import { pathRounds } from '../path-mtu/path-rounds.ts'
 import { AgentError } from '../ports.ts'
 import { releaseMemory } from '../release-memory.ts'
 import { FOLDERS } from '../state/store.ts'
-import { createStatusFile } from '../status-file.ts'
+import { createStatusFile, loadStatus } from '../status-file.ts'
 import { doctorRounds } from '../doctor/host-rounds.ts'
 import { dryRun } from './dry-run.ts'
 import { enrolNow, openSession, warnIfPlain, type Outside, type Session } from './session.ts'
@@ -24,7 +24,8 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
   const disk = await openDisk(config.stateDir, Object.values(FOLDERS))
   const unlock = await takeLock(config.stateDir)
   const kernel = await outside.openKernel()
-  const health = createHostHealth({ ...outside, scriptFolder: config.allowScripts })
+  const recalled = (await loadStatus(disk))?.snapshot.health?.checks ?? []
+  const health = createHostHealth({ ...outside, scriptFolder: config.allowScripts, recalled })
   const open = () => openSession(outside, disk, kernel, health)
   let agent: Agent | undefined
   try {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ip, type CheckState, type HealthEvent } from '@lvs-fleet/contract'
+import { ip, type CheckHealth, type CheckState, type HealthEvent } from '@lvs-fleet/contract'
 import { createFakeClock } from '../../../../test/fakes/fake-clock.ts'
 import { createHealthEngine, type HealthEngine } from './engine.ts'
 import type { Prober, ProbeResult } from './probe.ts'
@@ -42,11 +42,12 @@ function world(answer: (...asked: Parameters<Prober>) => ReturnType<Prober> | Pr
   const stop = new AbortController()
   const events: HealthEvent[] = []
   const asked: { readonly key: string; readonly as: string; readonly atMs: number }[] = []
-  const start = (inFlightMax = 1_000): HealthEngine => {
+  const start = (inFlightMax = 1_000, recalled: CheckHealth[] = []): HealthEngine => {
     const engine = createHealthEngine({
       clock,
       seed: 1,
       inFlightMax,
+      recalled,
       probe: async (one, as) => {
         asked.push({ key: one.key, as, atMs: clock.monotonicMs() })
         return answer(one, as)
@@ -157,6 +158,34 @@ describe('the engine', () => {
     await pass(10_000)
     assert.equal(engine.results.get('a')?.state, 'down')
     assert.equal(events.length, 1)
+    stop()
+  })
+
+  it('what was down when the agent stopped is down until the first good answer', async () => {
+    let answer: ProbeResult = SILENT
+    const before = world(() => SILENT)
+    const earlier = before.start()
+    earlier.replace([check('a', { fall: 1 }), check('b', { fall: 1 })])
+    await before.pass(2_000)
+    before.stop()
+    const { start, pass, events, stop } = world(() => answer)
+    const engine = start(1_000, [...earlier.results.values()])
+    engine.replace([check('a'), check('c')])
+    assert.deepEqual(
+      ['a', 'c'].map((key) => engine.results.get(key)?.state),
+      ['down', 'unknown'],
+    )
+    assert.equal(engine.results.get('a')?.since, earlier.results.get('a')?.since)
+    answer = GOOD
+    await pass(1_000)
+    assert.equal(engine.results.get('a')?.state, 'up')
+    assert.deepEqual(
+      events.map(({ realServer, to }) => `${realServer} ${to}`),
+      ['rs-a up'],
+    )
+    // Only the first state recalls: what comes back later begins anew.
+    engine.replace([check('b')])
+    assert.equal(engine.results.get('b')?.state, 'unknown')
     stop()
   })
 

@@ -8,10 +8,9 @@ import { createNudge } from '../nudge.ts'
 import type { Clock } from '../ports.ts'
 import { needsSecondProbe } from './classify.ts'
 import { DueQueue } from './due-queue.ts'
-import { beginJudging } from './judge.ts'
 import type { Prober } from './probe.ts'
 import { nextProbeMs } from './schedule.ts'
-import { beginHealth, takeAnswers, type Answers, type Known } from './verdict.ts'
+import { begin, takeAnswers, type Answers, type Known } from './verdict.ts'
 
 /** Each holds a socket and some 10 kB. */
 export const IN_FLIGHT_MAX = 1_024
@@ -27,6 +26,8 @@ export type EngineDeps = {
   /** Every change of state or class. */
   readonly onEvent: (event: HealthEvent) => void
   readonly inFlightMax?: number
+  /** What an earlier life knew, for the first state of this one. */
+  readonly recalled?: readonly CheckHealth[]
 }
 
 export type HealthEngine = {
@@ -46,6 +47,7 @@ export function createHealthEngine(deps: EngineDeps): HealthEngine {
   const results = new Map<string, CheckHealth>()
   const queue = new DueQueue<string>()
   const wake = createNudge()
+  const recalled = new Map((deps.recalled ?? []).map((health) => [health.key, health]))
   let inFlight = 0
   let sleepsUntilMs = Number.NEGATIVE_INFINITY
 
@@ -99,11 +101,12 @@ export function createHealthEngine(deps: EngineDeps): HealthEngine {
       }
       for (const check of checks) {
         if (entries.has(check.key)) continue
-        const judged = beginJudging(clock.monotonicMs())
-        const entry = { check, judged, health: beginHealth(check, isoNow()), lastMs: null }
+        const known = begin(check, recalled.get(check.key), clock.monotonicMs(), isoNow())
+        const entry = { check, ...known, lastMs: null }
         keep(entry)
         schedule(entry)
       }
+      recalled.clear()
     },
     async run(signal) {
       while (!signal.aborted) {

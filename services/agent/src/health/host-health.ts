@@ -37,10 +37,12 @@ export function createHostHealth(deps: {
   readonly random: Random
   readonly log: Log
   readonly scriptFolder: string | undefined
+  /** What the last report of an earlier life said. */
+  readonly recalled: readonly CheckHealth[]
   /** Undefined where there are no marked sockets: then no check goes through a path. */
   readonly openPathSockets?: (() => Promise<PathSockets>) | undefined
 }): HostHealth {
-  const { clock, random, log, scriptFolder, openPathSockets } = deps
+  const { clock, random, log, scriptFolder, recalled, openPathSockets } = deps
   const events: HealthEvent[] = []
   /** Boot clock, ms, of each check's last change. */
   const changedMs = new Map<string, number>()
@@ -57,6 +59,7 @@ export function createHostHealth(deps: {
   }
   const engine = createHealthEngine({
     clock,
+    recalled,
     seed: Math.floor(random() * 2 ** 32),
     probe: createProber({
       dialerOf,

@@ -5,7 +5,8 @@
  *        └──── `fall` bad after the grace ───────► down                  held ─ good for `holdMs` ─► up
  *                                                                        held ─ `fall` bad ─► down
  *
- * What is unknown counts as up: an agent that starts never empties a pool. A probe that could not run changes nothing.
+ * What is unknown counts as up: an agent that starts empties no pool. Nor does it bring back what was down when it stopped:
+ * that begins as down, with the first good answer enough to end it. A probe that could not run changes nothing.
  */
 import type { CheckState, HealthVerdict } from '@lvs-fleet/contract'
 
@@ -34,6 +35,11 @@ export function beginJudging(nowMs: number): Judged {
     downsMs: [],
     unsettledMs: nowMs,
   }
+}
+
+/** What an earlier life of the agent found down: it stays so until the first good answer. */
+export function recallDown(nowMs: number, { rise }: Pick<Rules, 'rise'>): Judged {
+  return { ...beginJudging(nowMs), state: 'down', streak: rise - 1 }
 }
 
 export function judge(before: Judged, isGood: boolean, nowMs: number, rules: Rules): Judged {

@@ -9,7 +9,7 @@ import {
   type HealthVerdict,
 } from '@lvs-fleet/contract'
 import { classify } from './classify.ts'
-import { judge, type Judged } from './judge.ts'
+import { beginJudging, judge, recallDown, type Judged } from './judge.ts'
 import type { ProbeResult } from './probe.ts'
 
 export type Known = { readonly judged: Judged; readonly health: CheckHealth }
@@ -22,7 +22,18 @@ export type Answers = {
 
 export type Moment = { readonly monotonicMs: number; readonly at: string }
 
-export function beginHealth(check: CheckState, since: string): CheckHealth {
+/** A check that begins, with what an earlier life of the agent knew of it. */
+export function begin(
+  check: CheckState,
+  recalled: CheckHealth | undefined,
+  nowMs: number,
+  at: string,
+): Known {
+  if (recalled?.state === 'down') return { judged: recallDown(nowMs, check), health: recalled }
+  return { judged: beginJudging(nowMs), health: beginHealth(check, at) }
+}
+
+function beginHealth(check: CheckState, since: string): CheckHealth {
   const { probe } = check
   return {
     key: check.key,

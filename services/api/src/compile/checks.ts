@@ -101,7 +101,7 @@ export function checkProblems(carried: readonly Carried[], index: FleetIndex): P
   )
 }
 
-/** IPVS schedules TCP and UDP, so an echo or a program has no path; one that changes the port leads to that port alone. */
+/** IPVS schedules no echo (a VIP answers pings itself), and a program dials for itself; one that changes the port leads to that port alone. */
 function pathFor(
   spec: CheckSpec,
   { vip, port, serverPort, choice }: Route,
