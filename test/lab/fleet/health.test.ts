@@ -1,0 +1,263 @@
+/**
+ * Health in real kernels: directors find out what is down by the way that clients' packets take, tell a dead server from
+ * a broken path, take new connections away from it by themselves, and never empty a service.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
+import * as z from 'zod'
+import { eventually } from './eventually.ts'
+import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
+
+const CHECK = { kind: 'http', path: '/', intervalMs: 1_000, timeoutMs: 900, rise: 1, fall: 2 }
+/** fall x interval + jitter + timeout, and what an emulated processor needs for seven agents. */
+const DETECTED = { withinMs: 2 * 1_100 + 900 + 6_000 }
+const SETTLED = { withinMs: 30_000 }
+const hostSchema = z.object({ health: healthReportSchema.nullable() })
+const DIRECTORS = ['dir-a', 'dir-b'] as const
+type Director = (typeof DIRECTORS)[number]
+const VIPS: Readonly<Record<Director, string>> = { 'dir-a': '10.1.0.100', 'dir-b': '10.2.0.100' }
+const RIPS: Readonly<Record<string, string>> = {
+  'rs-a1': '10.1.0.11',
+  'rs-a2': '10.1.0.12',
+  'rs-b1': '10.2.0.11',
+  'rs-b2': '10.2.0.12',
+}
+
+type Fault = {
+  readonly what: string
+  readonly on: string
+  readonly command: string
+  readonly undo: string
+  /** What each director says of the path over IPv4; up where it says nothing else. */
+  readonly seen: Readonly<Partial<Record<Director, string>>>
+}
+
+const TUNNEL_OF_DIR_A = `$(ip -o link show type ipip | grep 'peer 10.1.0.10' | sed 's/^[0-9]*: \\([^@:]*\\).*/\\1/')`
+const FAULTS: readonly Fault[] = [
+  {
+    what: 'a VIP that is missing behind a tunnel',
+    on: 'rs-b1',
+    command: 'ip addr del 10.1.0.100/32 dev $(ip -o addr show to 10.1.0.100 | cut -d" " -f2)',
+    undo: 'ip addr add 10.1.0.100/32 dev lo',
+    seen: { 'dir-a': 'path-down' },
+  },
+  {
+    what: 'a VIP that is missing behind DR',
+    on: 'rs-b1',
+    command: 'ip addr del 10.2.0.100/32 dev $(ip -o addr show to 10.2.0.100 | cut -d" " -f2)',
+    undo: 'ip addr add 10.2.0.100/32 dev lo',
+    seen: { 'dir-b': 'path-down' },
+  },
+  {
+    what: 'a tunnel device that is down: only the site behind the tunnel sees it',
+    on: 'rs-b1',
+    command: `ip link set ${TUNNEL_OF_DIR_A} down`,
+    undo: `ip link set ${TUNNEL_OF_DIR_A} up`,
+    seen: { 'dir-a': 'path-down' },
+  },
+]
+
+/** Rows of the table in docs/spill-over.md, as dir-a sees them: percent of its connections. */
+const SPILLS: readonly {
+  readonly down: readonly string[]
+  readonly shares: Readonly<Record<string, number>>
+}[] = [
+  { down: [], shares: { 'rs-a1': 50, 'rs-a2': 50 } },
+  { down: ['rs-a1'], shares: { 'rs-a2': 70, 'rs-b1': 15, 'rs-b2': 15 } },
+  { down: ['rs-a1', 'rs-a2'], shares: { 'rs-b1': 50, 'rs-b2': 50 } },
+  { down: ['rs-a1'], shares: { 'rs-a2': 70, 'rs-b1': 15, 'rs-b2': 15 } },
+  { down: [], shares: { 'rs-a1': 50, 'rs-a2': 50 } },
+]
+
+describe('health by the path of clients', () => {
+  let fleet: FleetLab
+
+  before(async () => {
+    fleet = await FleetLab.start()
+    await fleet.bringUp(undefined, checkedIntent())
+  })
+  after(async () => fleet?.stop())
+
+  it('asks each real server once by each path, and finds all of them up', async () => {
+    for (const director of DIRECTORS) {
+      await eventually(async () => {
+        const checks = await healthAt(fleet, director)
+        assert.equal(checks.length, 8)
+        assert.deepEqual(
+          checks.filter(({ state }) => state !== 'up'),
+          [],
+        )
+      }, SETTLED)
+      assert.deepEqual(await weightsAt(fleet, director), allAt(100))
+    }
+  })
+
+  it('takes connections away from a server that died, and gives them back', async () => {
+    await fleet.lab.unserve('rs-b1')
+    const since = Date.now()
+    await weigh(fleet, { 'rs-b1': 0 }, DETECTED)
+    console.log(`# weight 0 in both kernels after ${Date.now() - since} ms`)
+    for (const director of DIRECTORS) {
+      const { state, class: broken } = await healthOf(fleet, director, 'rs-b1')
+      assert.deepEqual([state, broken], ['down', 'server-down'])
+    }
+    const answers = byServer(await fleet.lab.get('cl-a', { url: 'http://10.1.0.100/', n: 30 }))
+    assert.deepEqual(answers, { 'rs-a1': 10, 'rs-a2': 10, 'rs-b2': 10 })
+    await fleet.lab.serve('rs-b1', { ports: [80] })
+    await weigh(fleet, {}, SETTLED)
+  })
+
+  describe('tells a broken path from a dead server, per director', () => {
+    before(async () => fleet.stopAgent('rs-b1', 'SIGKILL'))
+    after(async () => {
+      await fleet.startAgent('rs-b1', { enrol: false })
+    })
+
+    for (const { what, on, command, undo, seen } of FAULTS) {
+      it(what, async () => {
+        await fleet.lab.sh(on, command)
+        try {
+          await eventually(async () => {
+            for (const director of DIRECTORS) {
+              const { state, class: broken } = await healthOf(fleet, director, on)
+              assert.equal(broken ?? state, seen[director] ?? 'up', director)
+              const weights = await weightsAt(fleet, director)
+              assert.equal(weights[on], seen[director] === undefined ? 100 : 0, director)
+            }
+          }, SETTLED)
+        } finally {
+          await fleet.lab.sh(on, undo)
+        }
+        await weigh(fleet, {}, SETTLED)
+      })
+    }
+  })
+
+  it('does not empty a service when a director itself is cut off', async () => {
+    await fleet.lab.cutLink('dir-a')
+    await eventually(async () => {
+      const checks = await healthAt(fleet, 'dir-a')
+      assert.ok(checks.every(({ state }) => state === 'down'))
+    }, SETTLED)
+    assert.deepEqual(await weightsAt(fleet, 'dir-a'), allAt(100))
+    await fleet.lab.restoreLink('dir-a')
+    await eventually(async () => {
+      const checks = await healthAt(fleet, 'dir-a')
+      assert.ok(checks.every(({ state }) => state === 'up'))
+    }, SETTLED)
+    assert.deepEqual(await weightsAt(fleet, 'dir-a'), allAt(100))
+  })
+
+  it('does all of that without the controller', async () => {
+    await fleet.controller.kill()
+    await fleet.lab.unserve('rs-a1')
+    await weigh(fleet, { 'rs-a1': 0 }, DETECTED)
+    await fleet.lab.serve('rs-a1', { ports: [80] })
+    await weigh(fleet, {}, SETTLED)
+    await fleet.controller.start()
+  })
+
+  it('spills to the other site in proportion, and comes back, while the controller is dead', async () => {
+    const intent = checkedIntent()
+    const { web } = intent['pools'] ?? {}
+    const policy = { maxChangePercent: 50, changeIntervalSeconds: 1 }
+    intent['pools'] = { web: { ...web, policy } }
+    await fleet.applyIntent(intent)
+    await fleet.converged([...DIRECTORS])
+    await fleet.controller.kill()
+    let before: readonly string[] = []
+    for (const { down, shares } of SPILLS) {
+      for (const name of before.filter((one) => !down.includes(one))) {
+        await fleet.lab.serve(name, { ports: [80] })
+      }
+      for (const name of down.filter((one) => !before.includes(one))) await fleet.lab.unserve(name)
+      before = down
+      await eventually(async () => {
+        assert.deepEqual(sharesOf(await weightsAt(fleet, 'dir-a')), shares, 'in the kernel')
+      }, SETTLED)
+      const answers = await fleet.lab.get('cl-a', { url: 'http://10.1.0.100/', n: 100 })
+      const measured = sharesOf(byServer(answers))
+      for (const name of REAL_SERVERS) {
+        const difference = Math.abs((measured[name] ?? 0) - (shares[name] ?? 0))
+        assert.ok(difference <= 3, `${name} answered ${measured[name] ?? 0} of 100`)
+      }
+    }
+    await fleet.controller.start()
+  })
+
+  it('leaves nothing behind when nobody wants checks any more', async () => {
+    const intent = twoSiteIntent()
+    await fleet.applyIntent(intent)
+    await fleet.converged(['dir-a', 'dir-b'])
+    await eventually(async () => assert.deepEqual(await healthAt(fleet, 'dir-a'), []), SETTLED)
+    assert.deepEqual(await weightsAt(fleet, 'dir-a'), allAt(100))
+  })
+})
+
+async function healthAt(fleet: FleetLab, director: Director): Promise<readonly CheckHealth[]> {
+  const answer = await fleet.controller.call('GET', `/v1/hosts/director/${director}`)
+  return hostSchema.parse(answer).health?.checks ?? []
+}
+
+/** Over IPv4. */
+async function healthOf(
+  fleet: FleetLab,
+  director: Director,
+  realServer: string,
+): Promise<CheckHealth> {
+  const address = RIPS[realServer]
+  const check = (await healthAt(fleet, director)).find((one) => one.address === address)
+  assert.ok(check !== undefined, `${director} does not check ${realServer}`)
+  return check
+}
+
+/** In the kernel, of the IPv4 VIP of the director's site. */
+async function weightsAt(fleet: FleetLab, director: Director): Promise<Record<string, number>> {
+  const weights: Record<string, number> = {}
+  for (const line of await fleet.lab.ipvsadm(director)) {
+    const match = /^-a -t (\S+):80 -r (\S+):80 .*-w (\d+)/.exec(line)
+    const name = Object.keys(RIPS).find((one) => RIPS[one] === match?.[2])
+    if (match?.[1] === VIPS[director] && name !== undefined) weights[name] = Number(match[3])
+  }
+  return weights
+}
+
+/** Waits until the kernels of both directors have weight 100, but for `others`. */
+async function weigh(
+  fleet: FleetLab,
+  others: Readonly<Record<string, number>>,
+  patience: { readonly withinMs: number },
+): Promise<void> {
+  await eventually(async () => {
+    for (const director of DIRECTORS) {
+      assert.deepEqual(await weightsAt(fleet, director), { ...allAt(100), ...others }, director)
+    }
+  }, patience)
+}
+
+/** Whole percent of those that have any. */
+function sharesOf(parts: Readonly<Record<string, number>>): Record<string, number> {
+  const sum = Object.values(parts).reduce((total, part) => total + part, 0)
+  const some = Object.entries(parts).filter(([, part]) => part > 0)
+  return Object.fromEntries(some.map(([name, part]) => [name, Math.round((part * 100) / sum)]))
+}
+
+function checkedIntent(): ReturnType<typeof twoSiteIntent> {
+  const intent = twoSiteIntent()
+  intent['pools'] = { web: { ...intent['pools']?.['web'], check: CHECK } }
+  return intent
+}
+
+function allAt(weight: number): Record<string, number> {
+  return Object.fromEntries(REAL_SERVERS.map((name) => [name, weight]))
+}
+
+function byServer(answers: Readonly<Record<string, number>>): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const [answer, count] of Object.entries(answers)) {
+    const server = answer.split(':')[0] ?? answer
+    counts[server] = (counts[server] ?? 0) + count
+  }
+  return counts
+}
