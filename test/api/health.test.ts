@@ -77,7 +77,7 @@ test('down for all is the server, down from one site the way from there', async 
   assert.equal(body.items[0].verdict, 'partial')
   assert.equal(
     body.items[0].message,
-    'the way from site site-b is broken (dir-b): it answers dir-a',
+    'the way from site site-b is broken (dir-b through 10.1.0.100): it answers dir-a through 10.1.0.100',
   )
   assert.equal(body.items[0].views[1].detail, 'no answer within 2000 ms')
   await say('dir-a', 2, 'down')

@@ -62,7 +62,10 @@ test('the checks of the state in force run, their changes are reported and logge
   await until(() => newest()?.checks.length === 1, 'only one check')
   assert.equal(newest()?.checks[0]?.since, first?.since)
   const file = join(bench.directory, 'status.json')
-  await until(() => /"up": 0,\s+"down": 1/.test(readFileSync(file, 'utf8')), 'status on disk')
+  await until(
+    () => /"up": 0,\s+"down": 1,\s+"held": 0,\s+"unknown": 0/.test(readFileSync(file, 'utf8')),
+    'status on disk',
+  )
   bench.stop.abort()
   assert.equal(await done, 0)
   await statusCommand(configOf(bench.directory, bench.api, ['status']), bench.outside)
