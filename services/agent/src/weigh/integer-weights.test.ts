@@ -10,10 +10,11 @@ test('whole weights stay as they are', () => {
   assert.deepEqual(weigh(), [])
 })
 
-test('others become whole by the least factor that keeps shares true', () => {
+test('others become the least numbers that keep shares true, so that no burst is longer than it must be', () => {
   assert.deepEqual(weigh(1, 0.5), [2, 1])
   assert.deepEqual(weigh(1, 1, 3 / 14, 3 / 14), [14, 14, 3, 3])
-  assert.deepEqual(weigh(100, 100, 42.857), [100, 100, 43])
+  assert.deepEqual(weigh(100, 100, 42.857), [7, 7, 3])
+  assert.deepEqual(weigh(100, 21.428, 21.428), [14, 3, 3])
 })
 
 test('what is tiny or huge stays between 1 and what schedulers can multiply', () => {
