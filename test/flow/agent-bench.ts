@@ -64,6 +64,7 @@ export function configOf(directory: string, api: FakeApi, args: readonly string[
     LVSFLEET_TOKEN: 'lvsj_1_secret',
     LVSFLEET_HOST_ROLE: 'director',
     LVSFLEET_HOST_NAME: 'lb1',
+    LVSFLEET_METRICS: 'off',
   })
 }
 

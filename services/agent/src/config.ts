@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseIp, ROLES, type Ip, type Role } from '@lvs-fleet/contract'
+import type { ListenAt } from './metrics/metrics-server.ts'
 import { AgentError } from './ports.ts'
 
 export const EXIT = {
@@ -28,6 +29,7 @@ export const COMMANDS = [
 export type Command = (typeof COMMANDS)[number]
 
 const DEFAULT_STATE_DIR = '/var/lib/lvsfleet-agent'
+const DEFAULT_METRICS = '127.0.0.1:9614'
 
 const OPTIONS = {
   api: { type: 'string' },
@@ -50,6 +52,7 @@ const OPTIONS = {
   'self-checks': { type: 'string' },
   'allow-scripts': { type: 'string' },
   'path-seconds': { type: 'string' },
+  metrics: { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -83,6 +86,8 @@ export type Config = {
   readonly allowScripts: string | undefined
   /** Seconds from one measuring of a path's MTU to the next; 0 = never. */
   readonly pathSeconds: number
+  /** Where Prometheus is answered; undefined = nowhere. */
+  readonly metrics: ListenAt | undefined
   readonly output: 'table' | 'json'
   readonly log: 'json' | 'plain'
   readonly help: boolean
@@ -128,6 +133,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
     ),
     allowScripts: parseFolder(values['allow-scripts'] ?? env['LVSFLEET_ALLOW_SCRIPTS']),
     pathSeconds: parseSeconds(values['path-seconds'] ?? env['LVSFLEET_PATH_SECONDS'] ?? '300'),
+    metrics: parseListen(values.metrics ?? env['LVSFLEET_METRICS'] ?? DEFAULT_METRICS),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
       values.log ?? env['LVSFLEET_LOG_FORMAT'] ?? 'plain',
@@ -157,6 +163,18 @@ function parseFolder(text: string | undefined): string | undefined {
   if (text === undefined || text === '') return undefined
   if (isAbsolute(text)) return resolve(text)
   throw new AgentError(`--allow-scripts: ${JSON.stringify(text)} is no absolute path`, EXIT.usage)
+}
+
+function parseListen(text: string): ListenAt | undefined {
+  if (text === 'off') return undefined
+  const [, v6, v4, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = parseIp(v6 ?? v4 ?? '')
+  const port = Number(digits)
+  if (host !== undefined && port >= 1 && port <= 65_535) return { host, port }
+  throw new AgentError(
+    `--metrics: ${JSON.stringify(text)} is neither off nor an address and a port, such as 127.0.0.1:9614`,
+    EXIT.usage,
+  )
 }
 
 function parseSeconds(text: string): number {

@@ -11,7 +11,9 @@ import { createHostHealth, type HostHealth } from '../health/host-health.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { logRound, runLoop, STATE_APPLIED, type Background } from '../loop.ts'
 import { pathRounds } from '../path-mtu/path-rounds.ts'
-import { AgentError } from '../ports.ts'
+import { agentMetrics } from '../metrics/agent-metrics.ts'
+import { serveMetrics, type ListenAt } from '../metrics/metrics-server.ts'
+import { AgentError, type Log } from '../ports.ts'
 import { releaseMemory } from '../release-memory.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile, loadStatus } from '../status-file.ts'
@@ -85,6 +87,11 @@ async function backgroundOf(
     const deps = { ...outside, ...session, kernel, doctor, stateDir: config.stateDir }
     work.push((onNews, signal) => doctorRounds({ ...deps, onNews }, signal))
   }
+  const { metrics } = config
+  if (metrics !== undefined) {
+    const text = () => agentMetrics({ kernel, agent: session.agent })
+    work.push((_, signal) => answerScrapes(metrics, text, outside.log, signal))
+  }
   const { pathSeconds: everySeconds } = config
   const sockets = everySeconds === 0 ? undefined : await outside.openPathSockets?.()
   if (sockets !== undefined) {
@@ -92,6 +99,22 @@ async function backgroundOf(
     work.push((onNews, signal) => pathRounds({ ...deps, onNews }, signal))
   }
   return work
+}
+
+/** A port that is taken costs the metrics, never the agent. */
+async function answerScrapes(
+  at: ListenAt,
+  text: () => Promise<string>,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const { close } = await serveMetrics(at, text)
+    if (signal.aborted) close()
+    else signal.addEventListener('abort', close, { once: true })
+  } catch (error) {
+    log('warn', 'no metrics: their port cannot be listened on', { ...at, error: String(error) })
+  }
 }
 
 type Connected = { readonly client: ControlPlane; readonly reporter: Reporter }

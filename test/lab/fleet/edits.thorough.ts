@@ -125,8 +125,8 @@ describe('edits of what stands', { timeout: 600_000 }, () => {
       const url = `http://${VIPS.ipv4}:${port}/`
       const load = await lab.load(CLIENT, { url, ratePerSecond: 20, timeoutMs: 5_000 })
       const next = stateFile('replaced', replacedState(port, to))
-      const plan = byService(await agent('apply', '--dry-run', next))
-      await agent('apply', next)
+      const plan = byService(await agent('apply', '--dry-run', '--allow-shrink', next))
+      await agent('apply', '--allow-shrink', next)
       await sleep(CARRY_MS)
       const { answers, errors } = await load.stop()
       const key = serviceKey({ protocol: 'tcp', address: VIPS.ipv4, port })
