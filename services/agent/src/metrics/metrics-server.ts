@@ -16,7 +16,7 @@ const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 export async function serveMetrics(
   { host, port }: ListenAt,
   text: () => Promise<string>,
-): Promise<{ readonly port: number; close(): void }> {
+): Promise<{ readonly port: number; readonly close: () => void }> {
   const open = new Set<Socket>()
   const server = createServer((socket) => {
     open.add(socket)
