@@ -73,13 +73,17 @@ function addressOn(
   own: Readonly<Record<Family, Ip>>,
 ): fc.Arbitrary<AddressState> {
   const family = fc.constantFrom<Family>('ipv4', 'ipv6')
-  const places = [
-    ...devices.map(({ name }): AddressState['place'] => ({ device: name })),
-    { holding: own.ipv4 },
-    { holding: own.ipv6 },
-  ]
-  return fc
-    .tuple(family, fc.integer({ min: 1, max: POOL }), fc.constantFrom(...places))
+  const named = devices.map(({ name }): AddressState['place'] => ({ device: name }))
+  // One name for the director's own interface: under another one the same address is in conflict with itself.
+  const placesOf = (which: Family) => [...named, { holding: own[which] }]
+  return family
+    .chain((which) =>
+      fc.tuple(
+        fc.constant(which),
+        fc.integer({ min: 1, max: POOL }),
+        fc.constantFrom(...placesOf(which)),
+      ),
+    )
     .map(([which, n, place]) => ({ address: ip(`${ADDRESS_NET[which]}${n}`), place }))
 }
 
