@@ -6,8 +6,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs, styleText } from 'node:util'
 import { FleetLab } from '../test/lab/fleet/fleet-lab.ts'
+import { byServer } from '../test/lab/histogram.ts'
 import type { Load } from '../test/lab/host/traffic.ts'
-import { drawMap, drawTraffic, type Counts } from './picture.ts'
+import { drawMap, drawTraffic } from './picture.ts'
 
 const HELP = `npm run demo [-- OPTIONS]
 
@@ -135,16 +136,6 @@ async function watch(clients: readonly Client[], signal: AbortSignal): Promise<v
     }),
   )
   console.log(drawTraffic({ traffic }))
-}
-
-/** `rs-b1:80 from=10.1.9.2` counts for rs-b1. */
-function byServer(answers: Counts): Counts {
-  const counts: Record<string, number> = {}
-  for (const [answer, count] of Object.entries(answers)) {
-    const server = answer.split(':')[0] ?? answer
-    counts[server] = (counts[server] ?? 0) + count
-  }
-  return counts
 }
 
 async function setWeight(fleet: FleetLab, realServer: string, weight: number): Promise<void> {

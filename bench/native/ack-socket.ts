@@ -2,17 +2,21 @@
  * A netlink socket whose kernel takes everything: it names the family, acks each last message, and has nothing in its
  * dumps. What is measured on it is the agent with its encoder, and no kernel.
  */
+import {
+  align4,
+  NLM_F_DUMP,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_HEADER_BYTES,
+} from '../../services/agent/src/kernel/netlink/constants.ts'
 import type {
   DatagramHandlers,
   DatagramSocket,
 } from '../../services/agent/src/kernel/netlink/raw-socket.ts'
 
-const HEADER_BYTES = 16
+/** include/uapi/linux/genetlink.h, netlink.h: what only the kernel's side of a conversation needs. */
 const GENL_ID_CTRL = 16
-const NLMSG_ERROR = 2
-const NLMSG_DONE = 3
 const NLM_F_MULTI = 2
-const NLM_F_DUMP = 0x300
 const FAMILY_ID = 28
 
 export function openAckSocket(handlers: DatagramHandlers): DatagramSocket {
@@ -33,13 +37,13 @@ export function openAckSocket(handlers: DatagramHandlers): DatagramSocket {
 /** To the last message of a datagram, which alone asks for an answer. */
 function answerTo(request: Buffer): Buffer {
   let last = 0
-  for (let at = 0; at < request.length; at += (request.readUInt32LE(at) + 3) & ~3) last = at
+  for (let at = 0; at < request.length; at += align4(request.readUInt32LE(at))) last = at
   const type = request.readUInt16LE(last + 4)
   const flags = request.readUInt16LE(last + 6)
   const sequence = request.readUInt32LE(last + 8)
   if (flags & NLM_F_DUMP) return message(NLMSG_DONE, NLM_F_MULTI, sequence, Buffer.alloc(4))
   // struct nlmsgerr: no error, and the header that it answers.
-  const ack = message(NLMSG_ERROR, 0, sequence, Buffer.alloc(4 + HEADER_BYTES))
+  const ack = message(NLMSG_ERROR, 0, sequence, Buffer.alloc(4 + NLMSG_HEADER_BYTES))
   return type === GENL_ID_CTRL ? Buffer.concat([family(sequence), ack]) : ack
 }
 
@@ -53,8 +57,8 @@ function family(sequence: number): Buffer {
 }
 
 function message(type: number, flags: number, sequence: number, payload: Buffer): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES)
-  header.writeUInt32LE(HEADER_BYTES + payload.length, 0)
+  const header = Buffer.alloc(NLMSG_HEADER_BYTES)
+  header.writeUInt32LE(NLMSG_HEADER_BYTES + payload.length, 0)
   header.writeUInt16LE(type, 4)
   header.writeUInt16LE(flags, 6)
   header.writeUInt32LE(sequence, 8)

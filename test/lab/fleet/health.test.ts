@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
 import * as z from 'zod'
+import { byServer } from '../histogram.ts'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
 
@@ -275,13 +276,4 @@ function checkedIntent(): ReturnType<typeof twoSiteIntent> {
 
 function allAt(weight: number): Record<string, number> {
   return Object.fromEntries(REAL_SERVERS.map((name) => [name, weight]))
-}
-
-function byServer(answers: Readonly<Record<string, number>>): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const [answer, count] of Object.entries(answers)) {
-    const server = answer.split(':')[0] ?? answer
-    counts[server] = (counts[server] ?? 0) + count
-  }
-  return counts
 }

@@ -1,7 +1,7 @@
 /** The main promise: one intent, two sites, client packets balanced by real kernels through a tunnel. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { Histogram } from '../protocol.ts'
+import { byServer } from '../histogram.ts'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
 
@@ -221,13 +221,4 @@ async function setWeights(
     weight: weights[realServer] ?? 100,
   }))
   await fleet.controller.call('PATCH', '/v1/pools/web?force=true', { members })
-}
-
-function byServer(answers: Histogram): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const [answer, count] of Object.entries(answers)) {
-    const server = answer.split(':')[0] ?? answer
-    counts[server] = (counts[server] ?? 0) + count
-  }
-  return counts
 }

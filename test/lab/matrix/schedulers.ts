@@ -7,7 +7,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Hold } from '../host/traffic.ts'
 import type { Lab } from '../lab.ts'
-import type { Histogram } from '../protocol.ts'
+import { byServer, serverOf } from '../histogram.ts'
 import { GROUPS, urlOf, vipOf } from './cells.ts'
 import type { Ask } from './fleet.ts'
 import type { SchedulerRow } from './result.ts'
@@ -161,18 +161,6 @@ async function open(
     held.push({ hold, server: serverOf(hold.first.answerer) })
   }
   return held
-}
-
-function byServer(answers: Histogram): Servers {
-  const counts: Record<string, number> = {}
-  for (const [answer, n] of Object.entries(answers)) {
-    counts[serverOf(answer)] = (counts[serverOf(answer)] ?? 0) + n
-  }
-  return counts
-}
-
-function serverOf(answer: string): string {
-  return answer.replace(/:.*$/, '')
 }
 
 function countOf(names: readonly string[]): Servers {

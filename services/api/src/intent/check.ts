@@ -89,6 +89,8 @@ const bytesSchema = z.union([
 ])
 export type CheckBytes = z.output<typeof bytesSchema>
 
+/** Also where a text is of the right type: a union then says what its member says. */
+const STATUS_ERROR = { error: 'must be a status from 100 to 599, or a range such as "200-399"' }
 const STATUS_RANGE = /^([1-5]\d\d)-([1-5]\d\d)$/
 const statusSchema = z.union(
   [
@@ -96,9 +98,9 @@ const statusSchema = z.union(
     z.string().refine((text) => {
       const match = STATUS_RANGE.exec(text)
       return match !== null && Number(match[1]) <= Number(match[2])
-    }),
+    }, STATUS_ERROR),
   ],
-  { error: 'must be a status from 100 to 599, or a range such as "200-399"' },
+  STATUS_ERROR,
 )
 
 const httpFields = {

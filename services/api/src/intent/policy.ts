@@ -17,14 +17,19 @@ export const policySchema = z.strictObject({
    * one level. A member's own `level` wins over all of them.
    */
   levels: z
-    .union([
-      z.enum(['local-first', 'path-cost', 'none']),
-      z
-        .array(nameSchema)
-        .min(1)
-        .max(60)
-        .refine((sites) => new Set(sites).size === sites.length, { error: 'has a site twice' }),
-    ])
+    .union(
+      [
+        z.enum(['local-first', 'path-cost', 'none']),
+        z
+          .array(nameSchema)
+          .min(1)
+          .max(60)
+          .refine((sites) => new Set(sites).size === sites.length, { error: 'has a site twice' }),
+      ],
+      {
+        error: 'must be local-first, path-cost, none, or a list of up to 60 sites, each once',
+      },
+    )
     .default('local-first'),
   /**
    * A level takes all it is given until less than 1/factor of it is up (1.4: 71 %); of the rest it takes its healthy
