@@ -8,12 +8,15 @@ export type FakeHealth = HealthSource & {
 export function createFakeHealth(): FakeHealth {
   const verdicts = new Map<string, Health>()
   let changed = new Set<string>()
+  let onChange = (): void => undefined
   return {
     healthOf: ({ realServer }) => verdicts.get(realServer),
     get hasChanged() {
       return changed.size > 0
     },
-    subscribe: () => undefined,
+    subscribe(listener) {
+      onChange = listener
+    },
     takeChanged() {
       const taken = changed
       changed = new Set()
@@ -22,6 +25,7 @@ export function createFakeHealth(): FakeHealth {
     say(realServer, state, sinceMs) {
       verdicts.set(realServer, { state, sinceMs, why: 'as the test says', class: 'server-down' })
       changed.add(realServer)
+      onChange()
     },
   }
 }

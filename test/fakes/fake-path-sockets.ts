@@ -24,17 +24,21 @@ export class FakePathSockets implements PathSockets {
   /** By mark; silence behind all others. */
   readonly behind = new Map<number, Behind>()
   readonly sent: { readonly to: Dial; readonly bytes: number; readonly atMs: number }[] = []
+  readonly dialled: Dial[] = []
+  readonly opened: Pick<Dial, 'mark' | 'source'>[] = []
   private readonly clock: Clock
 
   constructor(clock: Clock) {
     this.clock = clock
   }
 
-  connect({ mark }: Dial) {
-    return connect({ host: '127.0.0.1', port: this.behind.get(mark)?.port ?? 1 })
+  connect(to: Dial) {
+    this.dialled.push(to)
+    return connect({ host: '127.0.0.1', port: this.behind.get(to.mark)?.port ?? 1 })
   }
 
-  datagrams(): Socket {
+  datagrams({ mark, source }: Pick<Dial, 'mark' | 'source'>): Socket {
+    this.opened.push({ mark, source })
     return createSocket('udp4')
   }
 

@@ -2,10 +2,12 @@
 import {
   EMPTY_HOST_PART,
   ip,
+  PROBE_MARKS,
   type DestinationState,
   type HostPart,
   type EndpointService,
   type MarkService,
+  type PathState,
   type ServiceState,
 } from '@lvs-fleet/contract'
 
@@ -60,6 +62,23 @@ export function markService(
     persistence: null,
     drainSeconds: 60,
     destinations: [...destinations],
+    ...fields,
+  }
+}
+
+/** The path to 10.2.0.n by IPIP. */
+export function pathState(n: number, fields: Partial<PathState> = {}): PathState {
+  return {
+    mark: PROBE_MARKS.from + n,
+    realServer: `rs-${n}`,
+    family: 'ipv4',
+    address: ip(`10.2.0.${n}`),
+    port: 0,
+    forwarding: { method: 'tun', tunnel: { type: 'ipip' } },
+    mtu: 1480,
+    source: ip('10.1.0.10'),
+    vip: ip('10.1.0.100'),
+    closedPort: 33_434,
     ...fields,
   }
 }

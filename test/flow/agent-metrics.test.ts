@@ -2,26 +2,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { ip, type PathState } from '@lvs-fleet/contract'
+import { ip } from '@lvs-fleet/contract'
 import { agentMetrics } from '../../services/agent/src/metrics/agent-metrics.ts'
 import { stateFamilies, trafficFamilies } from '../../services/agent/src/metrics/families.ts'
 import { parseConfig } from '../../services/agent/src/config.ts'
 import { createFakeHost } from '../fakes/fake-host.ts'
 import { makeReport } from '../fakes/agent-client.ts'
-import { destination, hostState, markService, service } from '../fakes/states.ts'
-
-const PATH: PathState = {
-  mark: 0x4d00_0001,
-  realServer: 'rs-b1',
-  family: 'ipv4',
-  address: ip('10.2.0.11'),
-  port: 0,
-  forwarding: { method: 'dr' },
-  mtu: 1_500,
-  source: ip('10.1.0.10'),
-  vip: ip('10.1.0.100'),
-  closedPort: 33_434,
-}
+import { destination, hostState, markService, pathState, service } from '../fakes/states.ts'
 
 test('virtual services and destinations of ours are measured, probes and what is foreign are not', async () => {
   const host = await createFakeHost()
@@ -31,7 +18,7 @@ test('virtual services and destinations of ours are measured, probes and what is
       service('10.1.0.100', [destination('10.1.0.11', { weight: 7 }), destination('10.1.0.12')]),
       markService(7, [destination('10.1.0.11', { port: 0 })]),
     ],
-    { paths: [PATH] },
+    { paths: [pathState(1)] },
   )
   await host.offer(await host.controller.publish(state, { generation: 1 }))
   const { kernel, agent } = host

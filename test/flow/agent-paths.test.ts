@@ -5,22 +5,9 @@ import { ip, type HostState, type PathState } from '@lvs-fleet/contract'
 import { plainCandidate } from '../../services/agent/src/state/candidate.ts'
 import { viewOf } from '../../services/agent/src/doctor/view.ts'
 import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
-import { destination, hostState, service } from '../fakes/states.ts'
+import { destination, hostState, pathState, service } from '../fakes/states.ts'
 
-const path = (n: number, fields: Partial<PathState> = {}): PathState => ({
-  mark: 0x4d00_0000 + n,
-  realServer: `rs-${n}`,
-  family: 'ipv4',
-  address: ip(`10.2.0.${n}`),
-  port: 0,
-  forwarding: { method: 'tun', tunnel: { type: 'ipip' } },
-  mtu: 1480,
-  source: ip('10.1.0.10'),
-  vip: ip('10.1.0.100'),
-  closedPort: 33_434,
-  ...fields,
-})
-const PATHS = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => path(n))
+const PATHS = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => pathState(n))
 const web = service('10.1.0.100', [destination('10.2.0.1'), destination('10.2.0.2')])
 const withPaths = (paths: PathState[]): HostState => hostState([web], { paths })
 const keyOf = (n: number) => `fwmark/${0x4d00_0000 + n}/ipv4`
@@ -40,7 +27,7 @@ async function publish(host: FakeHost, state: HostState, generation: number): Pr
 
 test('paths get their services after those of clients, each with its one destination', async () => {
   const host = await running(
-    withPaths([path(1), path(2, { port: 8080, forwarding: { method: 'nat' } })]),
+    withPaths([pathState(1), pathState(2, { port: 8080, forwarding: { method: 'nat' } })]),
   )
   assert.deepEqual(host.kernel.journal, [
     '+ service tcp/10.1.0.100:80 wrr',
@@ -99,13 +86,13 @@ test('a path whose service is not ours is not measured', async () => {
   const ref = { protocol: 'fwmark', firewallMark: 0x4d00_0001, family: 'ipv4' } as const
   const config = { scheduler: 'wlc', flags: [], persistence: null }
   host.kernel.byHand({ kind: 'service.create', service: ref, to: config })
-  await publish(host, withPaths([path(1), path(2)]), 1)
-  assert.deepEqual(host.agent.standingPaths(), [path(2)])
+  await publish(host, withPaths([pathState(1), pathState(2)]), 1)
+  assert.deepEqual(host.agent.standingPaths(), [pathState(2)])
 })
 
 test('a path that leads elsewhere leads there at once', async () => {
-  const host = await running(withPaths([path(1)]))
-  await publish(host, withPaths([path(1, { address: ip('10.2.0.9') })]), 2)
+  const host = await running(withPaths([pathState(1)]))
+  await publish(host, withPaths([pathState(1, { address: ip('10.2.0.9') })]), 2)
   await host.agent.drainRound()
   const ends = [...(host.kernel.services.get(keyOf(1))?.destinations.keys() ?? [])]
   assert.deepEqual(ends, ['10.2.0.9:0'])
@@ -114,7 +101,9 @@ test('a path that leads elsewhere leads there at once', async () => {
 test('a plain file brings its paths along', async () => {
   const host = await createFakeHost()
   await host.start()
-  const offer = await host.agent.accept(plainCandidate(withPaths([path(1)])), { source: 'file' })
+  const offer = await host.agent.accept(plainCandidate(withPaths([pathState(1)])), {
+    source: 'file',
+  })
   assert.equal(offer.is, 'applied')
-  assert.deepEqual(host.agent.standingPaths(), [path(1)])
+  assert.deepEqual(host.agent.standingPaths(), [pathState(1)])
 })

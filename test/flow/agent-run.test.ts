@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ip, type PathState } from '@lvs-fleet/contract'
 import { applyCommand } from '../../services/agent/src/cli/apply-command.ts'
 import { runCommand } from '../../services/agent/src/cli/run-command.ts'
 import type { Outside } from '../../services/agent/src/cli/session.ts'
@@ -15,7 +14,7 @@ import { releaseHold, setHold } from '../../services/agent/src/hold.ts'
 import { AgentError } from '../../services/agent/src/ports.ts'
 import { createFakeClock } from '../fakes/fake-clock.ts'
 import { FakePathSockets } from '../fakes/fake-path-sockets.ts'
-import { destination, hostState, service } from '../fakes/states.ts'
+import { destination, hostState, pathState, service } from '../fakes/states.ts'
 import { configOf, createBench, until } from './agent-bench.ts'
 
 const STATE = hostState([
@@ -188,18 +187,7 @@ test('break-glass applies a signed document, but no older one without force and 
 
 test('a running agent measures its paths, and tells the control plane and status of one that lies', async (t) => {
   const bench = await createBench(t)
-  const path: PathState = {
-    mark: 0x4d00_0001,
-    realServer: 'rs-b1',
-    family: 'ipv4',
-    address: ip('10.2.0.11'),
-    port: 0,
-    forwarding: { method: 'tun', tunnel: { type: 'ipip' } },
-    mtu: 1480,
-    source: ip('10.1.0.10'),
-    vip: ip('10.1.0.100'),
-    closedPort: 33_434,
-  }
+  const path = pathState(11, { realServer: 'rs-b1' })
   const clock = createFakeClock()
   const sockets = new FakePathSockets(clock)
   sockets.behind.set(path.mark, { carries: 1380, otherwise: 'too-big' })

@@ -48,6 +48,16 @@ async function running(services: Parameters<typeof hostState>[0]): Promise<Bench
   return bench
 }
 
+/** The loop of a running agent, on the clock of the test. */
+function looping(host: FakeHost & Partial<Bench>) {
+  const { agent, kernel, clock, disk, health } = host
+  const stop = new AbortController()
+  const status = createStatusFile(disk, clock)
+  const watched = health === undefined ? {} : { health }
+  const deps = { agent, kernel, clock, status, random: () => 0.5, log: () => {}, ...watched }
+  return { ended: runLoop(deps, stop.signal), stop: () => stop.abort() }
+}
+
 async function publish(
   host: FakeHost,
   services: Parameters<typeof hostState>[0],
@@ -200,18 +210,7 @@ test('an override reaches with its state, and ends in the loop with nobody to as
     host.agent.snapshot().weights[0]?.factors.find(({ name }) => name === 'override')?.why,
     'o: down until 2026-11-23T12:00:30.000Z by ann: disk',
   )
-  const stop = new AbortController()
-  const loop = runLoop(
-    {
-      agent: host.agent,
-      kernel: host.kernel,
-      clock: host.clock,
-      random: () => 0.5,
-      log: () => {},
-      status: createStatusFile(host.disk, host.clock),
-    },
-    stop.signal,
-  )
+  const { stop, ended } = looping(host)
   const until = async (isDone: () => boolean) => {
     for (let turn = 0; !isDone() && turn < 2_000; turn++) {
       host.clock.advance(turn % 20 === 0 ? 1_000 : 0)
@@ -221,10 +220,24 @@ test('an override reaches with its state, and ends in the loop with nobody to as
   await until(() => host.clock.wallMs() >= expiresAt - 2_000)
   assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
   await until(() => weightsOf(host)[0] === 100)
-  stop.abort()
-  await loop
+  stop()
+  await ended
   assert.deepEqual(weightsOf(host), [100, 100, 100, 100])
   assert.ok(host.clock.wallMs() >= expiresAt && host.clock.wallMs() < expiresAt + 5_000)
+})
+
+test('who is down gets nothing at once, not with the next look of the loop', async () => {
+  const host = await running([service(VIP, ENDS)])
+  const { stop, ended } = looping(host)
+  const turns = async () => {
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  await turns()
+  say(host, 'down', 'a1')
+  await turns()
+  assert.deepEqual(weightsOf(host), [0, 100, 100, 100])
+  stop()
+  await ended
 })
 
 test('an agent that starts anew keeps the dead at 0 until it knows', async () => {

@@ -12,11 +12,15 @@ const EXAMPLE = new URL('../../../../examples/health.yaml', import.meta.url)
 type Document = {
   readonly pools: Record<string, { check?: object }>
   readonly directors: Record<string, object>
+  readonly realServers: Record<string, object>
 }
 
-function compiled(change: (pools: Document['pools']) => void = () => {}, director: object = {}) {
+function compiled(
+  change: (pools: Document['pools'], document: Document) => void = () => {},
+  director: object = {},
+) {
   const document: Document = parse(readFileSync(EXAMPLE, 'utf8'))
-  change(document.pools)
+  change(document.pools, document)
   Object.assign(document.directors['dir-a'] ?? {}, director)
   const fleet = fleetFromDocument(fleetSchema.parse(document))
   assert.deepEqual(validateFleet(fleet), [])
@@ -110,6 +114,19 @@ describe('checks of a director', () => {
       ({ probe, address }) => probe.kind === 'grpc' && address === '10.1.0.11',
     )
     assert.deepEqual(check?.way, { is: 'path', mark, vip, port: 50_051, source: '10.1.0.10' })
+  })
+
+  it('ask a port that NAT changes at the port of the VIP, and another one directly', () => {
+    const nat = (port: number | null) =>
+      compiled((pools, { realServers }) => {
+        Object.assign(realServers['rs-1'] ?? {}, { gateway: 'dir-a' })
+        const members = [{ realServer: 'rs-1', forwarding: 'nat', port: 8_080 }]
+        pools['web'] = { members, check: { kind: 'tcp', port } } as object
+      }, {}).state.checks.find(({ probe, port: asked }) => probe.kind === 'tcp' && asked > 8_000)
+    assert.deepEqual([nat(null)?.port, nat(null)?.way.is], [8_080, 'path'])
+    const { way } = nat(null) ?? {}
+    assert.equal(way?.is === 'path' && way.port, 80)
+    assert.deepEqual([nat(9_000)?.port, nat(9_000)?.way.is], [9_000, 'direct'])
   })
 
   it('are none where no pool asks, and destinations then say nothing of them', () => {

@@ -55,6 +55,17 @@ describe('a check', () => {
     })
   }
 
+  it('says which statuses there are', () => {
+    for (const status of ['300-200', '999-1', 'ok', 99, 600]) {
+      const { error } = checkSchema.safeParse({ ...HTTP, statuses: [status] })
+      assert.match(
+        error?.issues[0]?.message ?? '',
+        /status from 100 to 599|>=100|<=599/,
+        `${status}`,
+      )
+    }
+  })
+
   it('sorts statuses into ranges', () => {
     assert.deepEqual(statusRanges(['300-399', 200]), [
       { from: 200, to: 200 },
