@@ -150,7 +150,20 @@ test('a removed service drains, then goes, then its address and device after the
   host.clock.advance(15_000)
   await host.agent.drainRound()
   assert.equal(host.kernel.services.size, 0)
-  await host.agent.verifyRound()
+  assert.equal(host.kernel.addresses.length, 0, 'the address goes with the service that held it')
+  assert.ok(!host.kernel.links.has('lvsfleet0'))
+  assert.equal(host.agent.snapshot().driftCount, 0)
+})
+
+test('a service without a drain takes its address along, in one round', async () => {
+  const host = await running(
+    hostState([pair({ drainSeconds: 0 })], {
+      devices: [{ name: 'lvsfleet0', kind: 'dummy' }],
+      addresses: [{ address: ip(VIP), place: { device: 'lvsfleet0' } }],
+    }),
+  )
+  await publish(host, hostState([]), 2)
+  assert.equal(host.kernel.services.size, 0)
   assert.equal(host.kernel.addresses.length, 0)
   assert.ok(!host.kernel.links.has('lvsfleet0'))
   assert.equal(host.agent.snapshot().driftCount, 0)

@@ -31,6 +31,8 @@ export class FleetLab implements AsyncDisposable {
   readonly controller: Controller
   readonly lab: Lab
   readonly agents = new Map<string, Process>()
+  /** When the running agent of a host was started: what was reported before, it has not seen. */
+  private readonly startedAt = new Map<string, number>()
   private readonly bundle: string
 
   private constructor(controller: Controller, lab: Lab, bundle: string) {
@@ -84,11 +86,13 @@ export class FleetLab implements AsyncDisposable {
     const env: Record<string, string> = { LVSFLEET_SELF_CHECKS: selfChecks ? 'on' : 'off' }
     env['LVSFLEET_PATH_SECONDS'] = String(pathSeconds)
     if (enrol) env['LVSFLEET_TOKEN'] = await this.joinToken(name)
+    const startedAt = Date.now()
     const agent = await this.lab.spawn(name, this.agentCommand(name), {
       name: `agent-${name}`,
       env,
     })
     this.agents.set(name, agent)
+    this.startedAt.set(name, startedAt)
     return agent
   }
 
@@ -120,13 +124,13 @@ export class FleetLab implements AsyncDisposable {
     this.agents.delete(name)
   }
 
-  /** Waits until every named host says that what is published is in its kernel. */
+  /** Waits until the running agent of every named host says that what is published is in its kernel. */
   async converged(names: readonly string[] = HOSTS, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs
     for (const name of names) {
       for (;;) {
         const said = await this.condition(name, 'converged')
-        if (said.status) break
+        if (said.status && said.reportedAt > (this.startedAt.get(name) ?? 0)) break
         if (Date.now() > deadline) {
           throw new Error(
             `${name} did not converge: ${said.message}\n${this.agents.get(name)?.output() ?? ''}`,
@@ -137,16 +141,17 @@ export class FleetLab implements AsyncDisposable {
     }
   }
 
-  async condition(name: string, type: string): Promise<{ status: boolean; message: string }> {
+  async condition(
+    name: string,
+    type: string,
+  ): Promise<{ status: boolean; message: string; reportedAt: number }> {
     const host = (await this.controller.call('GET', `/v1/hosts/${roleOf(name)}/${name}`)) as {
+      reportReceivedAt: string | null
       conditions: { type: string; status: boolean; message: string }[]
     }
-    return (
-      host.conditions.find((condition) => condition.type === type) ?? {
-        status: false,
-        message: 'unknown',
-      }
-    )
+    const said = host.conditions.find((condition) => condition.type === type)
+    const reportedAt = Date.parse(host.reportReceivedAt ?? '1970-01-01T00:00:00Z')
+    return { ...(said ?? { status: false, message: 'unknown' }), reportedAt }
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
+import { measureChanges } from './measure-changes.ts'
 import { writesDuring } from './netlink-witness.ts'
 
 const WEB_A = 'http://10.1.0.100/'
@@ -18,11 +19,10 @@ describe('a fleet that things happen to', () => {
   })
   after(async () => fleet.stop())
 
-  it('has an API write in the kernel in under a second, 99 times of 100', async () => {
-    const samples = (await measureChanges(fleet, 200)).toSorted((a, b) => a - b)
-    const p99 = samples[197] ?? Infinity
-    console.log(`    200 writes, ms to the kernel: p50 ${samples[99]}, p99 ${p99}`)
-    assert.ok(p99 < 1000, `p99 is ${p99} ms`)
+  it('is woken by an API write: none waits for the next poll', async () => {
+    // How quick it is on a quiet machine is latency.thorough.ts' business.
+    const slowest = Math.max(...(await measureChanges(fleet, 40)))
+    assert.ok(slowest < 10_000, `the slowest of 40 took ${slowest} ms`)
   })
 
   it('writes nothing to the kernel while nothing changes', async () => {
@@ -173,40 +173,6 @@ describe('a fleet that things happen to', () => {
     assert.deepEqual(await answered(fleet), ['rs-a1', 'rs-a2'])
   })
 })
-
-/** Milliseconds from sending a write until the kernel shows it, read in the director's namespace by a tight loop. */
-async function measureChanges(fleet: FleetLab, count: number): Promise<number[]> {
-  const watcher = await fleet.lab.spawn('dir-a', [process.execPath, '-e', WATCH_WEIGHT], {
-    name: 'watch-weight',
-  })
-  await watcher.waitFor('weight', 10_000)
-  const samples: number[] = []
-  for (let i = 0; i < count; i++) {
-    const weight = 1000 + i
-    const members = REAL_SERVERS.map((realServer) => ({
-      realServer,
-      weight: realServer === 'rs-a1' ? weight : 100,
-    }))
-    const since = Date.now()
-    await fleet.controller.call('PATCH', '/v1/pools/web?force=true', { members })
-    await watcher.waitFor(`weight ${weight}\n`, 10_000)
-    samples.push(Date.now() - since)
-  }
-  await watcher.stop()
-  await fleet.applyIntent(twoSiteIntent())
-  await fleet.converged()
-  return samples
-}
-
-/** Prints the weight of 10.1.0.11 (0A01000B) behind 10.1.0.100:80 whenever /proc/net/ip_vs shows another one. */
-const WATCH_WEIGHT = `
-const fs = require('node:fs')
-let last = ''
-setInterval(() => {
-  const table = fs.readFileSync('/proc/net/ip_vs', 'utf8')
-  const found = /0A010064:0050[^]*?0A01000B:0050 +\\w+ +(\\d+)/.exec(table)
-  if (found && found[1] !== last) console.log('weight ' + (last = found[1]))
-}, 20)`
 
 /** Real servers that answer the client of site a now, sorted. */
 async function answered(fleet: FleetLab): Promise<string[]> {

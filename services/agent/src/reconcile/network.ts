@@ -159,7 +159,7 @@ function wantedAddresses({ inForce }: World): Set<Ip> {
 }
 
 /** Addresses of virtual services of ours that left the state and still stand; our marks say those of a mark. */
-function drainingAddresses(world: World): Set<string> {
+export function drainingAddresses(world: World): Set<string> {
   const { ledger } = world.book
   const addresses = new Set<string>()
   for (const key of ledger.services.keys()) {

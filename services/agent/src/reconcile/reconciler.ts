@@ -9,6 +9,7 @@ import { losesPackets } from '../plan/mark-turn.ts'
 import {
   applyMarks,
   applyNetworkAdds,
+  drainingAddresses,
   NETWORK_GROUP,
   planNetworkRound,
   reconcileNetwork,
@@ -61,7 +62,8 @@ export function createReconciler(world: World): Reconciler {
     const done = (keys: readonly string[]): void => {
       for (const key of keys) pending.delete(key)
     }
-    addRound(total, await inTurn(world, { network, work: new Map(pending), cause, done }))
+    const round = { network, work: new Map(pending), cause, done }
+    addRound(total, await withFreed(world, cause, () => inTurn(world, round)))
     networkPending = false
     return total
   }
@@ -132,7 +134,8 @@ export function createReconciler(world: World): Reconciler {
       drainSlice = takeInto(keys, drainSlice, () => drains.keys(), DRAIN_SLICE)
       const now = world.clock.monotonicMs()
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
-      return reconcileServices(world, toLookAt(keys), 'drain')
+      const work = toLookAt(keys)
+      return withFreed(world, 'drain', () => reconcileServices(world, work, 'drain'))
     },
   }
 }
@@ -162,6 +165,20 @@ async function inTurn(
   if (isTurned) addRound(total, await reconcileServices(world, last, cause, done))
   else done([...last.keys()])
   addRound(total, await settleNetwork(world, network, [...added, ...turned], cause))
+  return total
+}
+
+/** Services that go free their addresses: those leave with them, not when the network is looked at next. */
+async function withFreed(
+  world: World,
+  cause: Cause,
+  work: () => Promise<RoundResult>,
+): Promise<RoundResult> {
+  const held = drainingAddresses(world)
+  const total = await work()
+  if (held.isSubsetOf(drainingAddresses(world))) return total
+  if (world.troubles.isWaiting(NETWORK_GROUP, world.clock.monotonicMs())) return total
+  addRound(total, await reconcileNetwork(world, cause))
   return total
 }
 
