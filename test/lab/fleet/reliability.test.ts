@@ -56,12 +56,12 @@ describe('a fleet that things happen to', () => {
     })
   })
 
-  it('repairs an address within a second, woken by the kernel', async () => {
+  it('repairs an address at once, woken by the kernel', async () => {
     await fleet.lab.sh('dir-a', 'ip addr del 10.1.0.100/32 dev eth0')
     await eventually(
       async () =>
         assert.match(await fleet.lab.sh('dir-a', 'ip -o addr show dev eth0'), /10\.1\.0\.100\/32/),
-      { withinMs: 1_500, everyMs: 50 },
+      { withinMs: 3_000, everyMs: 50 },
     )
   })
 

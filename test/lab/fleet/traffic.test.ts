@@ -164,6 +164,7 @@ describe('one intent over two sites', () => {
     await fleet.applyIntent(document)
     await fleet.converged()
     await fleet.applyIntent({ ...document, virtualServices: {} }, '?allowShrink=true')
+    await fleet.converged()
     await eventually(async () => {
       const left = await fleet.lab.sh('rs-b1', 'ip -o link show; ip -o addr show; nft list tables')
       assert.doesNotMatch(left, /lvsf|10\.1\.0\.100|fd01::100/)
