@@ -1,10 +1,11 @@
 /**
  * The document that carries a host state on the wire, on disk and into break-glass `apply FILE`.
  *
- * Line 1 is a compact JWS (EdDSA) over the manifest; every further line is one shard, canonical JSON.
- * The manifest lists each shard with its SHA-256, so one signature covers all, any cache may carry the
- * document, and a change of one virtual service moves one small shard. A document may leave out shards
- * that its reader holds already. Hash and signature functions are the caller's: nothing here does I/O.
+ * Line 1 is a compact JWS (EdDSA) over the manifest. Then come lists, each naming up to 16 shards, and then the
+ * shards themselves: a line each, canonical JSON. The manifest names each list with its SHA-256 and a list each of its
+ * shards, so one signature covers all, any cache may carry the document, and a change of one virtual service moves
+ * a small manifest, a list and a shard, however many others there are. A document may leave out what its reader
+ * holds already. Hash and signature functions are the caller's: nothing here does I/O.
  */
 import * as z from 'zod'
 import { canonicalJson, fnv1a32 } from './canonical.ts'
@@ -20,17 +21,19 @@ import {
 } from './host-state.ts'
 
 const BUCKETS_MAX = 256
+/** Shards of one list: about the square root of how many shards a large state has. */
+const LIST_SIZE = 16
 
 /** Version of this format; a reader refuses what it does not know. */
-export const STATE_FORMAT = 1
+export const STATE_FORMAT = 2
 
 const DIGEST = /^[0-9a-f]{64}$/
 const digestSchema = z.string().regex(DIGEST)
 
-/** A shard's name and the SHA-256 of its body. */
+/** A shard's or a list's name and the SHA-256 of its body. */
 export type ShardRef = { readonly name: string; readonly digest: string }
 
-/** By hand, because a manifest has hundreds of them and comes with every change. */
+/** By hand, because each change brings dozens of them. */
 function areShardRefs(value: unknown): value is ShardRef[] {
   return (
     Array.isArray(value) &&
@@ -57,8 +60,8 @@ export const manifestSchema = z.object({
   /** The last generation for which an operator allowed a large removal; 0 = never. */
   shrinkAllowedGeneration: z.int().min(0),
   counts: z.object({ services: z.int().min(0), destinations: z.int().min(0) }),
-  shards: z.custom<ShardRef[]>(areShardRefs, { error: 'is no list of shards' }),
-  /** SHA-256 of the canonical JSON of `shards`: the digest of the whole state. */
+  lists: z.custom<ShardRef[]>(areShardRefs, { error: 'names no lists of shards' }),
+  /** SHA-256 of the canonical JSON of `lists`: the digest of the whole state. */
   digest: digestSchema,
 })
 export type Manifest = z.infer<typeof manifestSchema>
@@ -71,7 +74,7 @@ export type Shard = z.infer<typeof shardSchema>
 
 export type NamedShard = ShardRef & { readonly body: string }
 
-/** Splits a state into its host part and buckets of about 32 services; deterministic. */
+/** Splits a state into its host part and buckets of about 16 services; deterministic. */
 export function shardState(state: HostState, sha256Hex: (text: string) => string): NamedShard[] {
   const { services, ...host } = state
   const bucketCount = bucketCountFor(services.length)
@@ -96,6 +99,29 @@ export function shardState(state: HostState, sha256Hex: (text: string) => string
   return shards
 }
 
+/** The lists that name these shards, in their order; deterministic. A body is the canonical JSON of its shards' refs. */
+export function listShards(
+  shards: readonly ShardRef[],
+  sha256Hex: (text: string) => string,
+): NamedShard[] {
+  const lists: NamedShard[] = []
+  for (let at = 0; at < shards.length; at += LIST_SIZE) {
+    const body = refsText(shards.slice(at, at + LIST_SIZE))
+    lists.push({ name: `list/${at / LIST_SIZE}`, digest: sha256Hex(body), body })
+  }
+  return lists
+}
+
+/** What a list names; undefined when it is none. */
+export function parseShardList(body: string): readonly ShardRef[] | undefined {
+  try {
+    const value: unknown = JSON.parse(body)
+    return areShardRefs(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The state that a complete set of shards says. */
 export function joinShards(shards: Iterable<Shard>): HostState {
   let host: HostPart = EMPTY_HOST_PART
@@ -108,15 +134,18 @@ export function joinShards(shards: Iterable<Shard>): HostState {
 }
 
 export function manifestDigest(
-  shards: readonly ShardRef[],
+  lists: readonly ShardRef[],
   sha256Hex: (text: string) => string,
 ): string {
-  // Canonical JSON, written straight: hundreds of shards are hashed for each change of one of them.
-  let text = ''
-  for (const { name, digest } of shards) {
-    text += `${text === '' ? '' : ','}{"digest":${quoted(digest)},"name":${quoted(name)}}`
-  }
-  return sha256Hex(`[${text}]`)
+  return sha256Hex(refsText(lists))
+}
+
+/** Canonical JSON, written straight. */
+function refsText(refs: readonly ShardRef[]): string {
+  const items = refs.map(
+    ({ name, digest }) => `{"digest":${quoted(digest)},"name":${quoted(name)}}`,
+  )
+  return `[${items.join(',')}]`
 }
 
 /** As JSON; most names need no more than quotes. */
@@ -142,12 +171,12 @@ export function formatStateDocument(jws: string, bodies: Iterable<string>): stri
 }
 
 /**
- * Smallest power of two that keeps buckets at about 32 services; at most 256. With 10,000 services of ten
- * destinations a change then moves 60 KB of shard and 25 KB of manifest, which cost the reader about the same.
+ * Smallest power of two that keeps buckets at about 16 services; at most 256, because each is a file of its own.
+ * With 10,000 services of ten destinations a change then moves 60 KB of shard, and 4 KB of manifest and list.
  */
 function bucketCountFor(serviceCount: number): number {
   let count = 1
-  while (count < BUCKETS_MAX && count * 32 < serviceCount) count *= 2
+  while (count < BUCKETS_MAX && count * 16 < serviceCount) count *= 2
   return count
 }
 

@@ -15,6 +15,7 @@ import {
   JWT_BEARER,
   joinShards,
   manifestSchema,
+  parseShardList,
   publicKeySchema,
   shardSchema,
   tokenAnswerSchema,
@@ -23,6 +24,7 @@ import {
   type Manifest,
   type PublicKey,
   type Role,
+  type ShardRef,
   type StatusReport,
 } from '@lvs-fleet/contract'
 import { compactVerify, importJWK, SignJWT } from 'jose'
@@ -158,20 +160,30 @@ export function makeAgentClient(url: string): AgentClient {
 export async function readDocument(
   text: string,
   controllerKey: PublicKey,
-): Promise<{ manifest: Manifest; bodies: readonly string[]; state: HostState }> {
+): Promise<{
+  manifest: Manifest
+  /** What the lists in this document name. */
+  named: readonly ShardRef[]
+  /** Of shards. */
+  bodies: readonly string[]
+  state: HostState
+}> {
   const [jws = '', ...lines] = text.split('\n')
   const { payload } = await compactVerify(jws, await importJWK(controllerKey, 'EdDSA'), {
     algorithms: ['EdDSA'],
   })
   const manifest = manifestSchema.parse(JSON.parse(new TextDecoder().decode(payload)))
-  const bodies = lines.filter((line) => line !== '')
-  const digests = new Set(manifest.shards.map((shard) => shard.digest))
-  for (const body of bodies) {
-    if (!digests.has(hash('sha256', body)))
-      throw new Error('a shard that the manifest does not list')
+  const listDigests = new Set(manifest.lists.map((list) => list.digest))
+  const named: ShardRef[] = []
+  const bodies: string[] = []
+  for (const line of lines.filter((text) => text !== '')) {
+    const digest = hash('sha256', line)
+    if (listDigests.has(digest)) named.push(...(parseShardList(line) ?? []))
+    else if (named.some((shard) => shard.digest === digest)) bodies.push(line)
+    else throw new Error('a line that neither the manifest nor a list before it names')
   }
   const state = joinShards(bodies.map((body) => shardSchema.parse(JSON.parse(body))))
-  return { manifest, bodies, state }
+  return { manifest, named, bodies, state }
 }
 
 export function makeReport(seq: number, changed: Partial<StatusReport> = {}): StatusReport {

@@ -137,7 +137,7 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
       return
     }
     const have = history.get(url.searchParams.get('have') ?? '') ?? new Set()
-    const bodies = published.shards
+    const bodies = [...published.lists, ...published.shards]
       .filter((shard) => !have.has(shard.digest))
       .map((shard) => shard.body)
     response.writeHead(200, {
@@ -161,8 +161,9 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
     intercept: undefined,
     publish(next) {
       published = next
-      const { epoch, generation, shards } = next.manifest
-      history.set(`${epoch}.${generation}`, new Set(shards.map((shard) => shard.digest)))
+      const { epoch, generation } = next.manifest
+      const named = [...next.lists, ...next.shards].map(({ digest }) => digest)
+      history.set(`${epoch}.${generation}`, new Set(named))
       for (const wake of waiters) wake()
     },
     revokeTokens: () => tokens.clear(),

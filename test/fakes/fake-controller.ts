@@ -2,6 +2,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import {
   formatStateDocument,
+  listShards,
   manifestDigest,
   publicKeySchema,
   shardState,
@@ -21,6 +22,7 @@ export const AUDIENCE = 'lvsfleet-test'
 export type Published = {
   readonly manifest: Manifest
   readonly jws: string
+  readonly lists: readonly NamedShard[]
   readonly shards: readonly NamedShard[]
   /** Whole document. */
   readonly document: string
@@ -59,7 +61,8 @@ export function createFakeController(): FakeController {
     sign: (payload) => signWith(privateKey, payload),
     async publish(state, options) {
       const shards = shardState(state, sha256Hex)
-      const names = shards.map(({ name, digest }) => ({ name, digest }))
+      const lists = listShards(shards, sha256Hex)
+      const names = lists.map(({ name, digest }) => ({ name, digest }))
       const manifest: Manifest = {
         format: STATE_FORMAT,
         host: { id: options.hostId ?? HOST_ID, name: 'lb1', role: 'director', site: 'a' },
@@ -70,16 +73,16 @@ export function createFakeController(): FakeController {
           services: state.services.length,
           destinations: state.services.reduce((sum, s) => sum + s.destinations.length, 0),
         },
-        shards: names,
+        lists: names,
         digest: manifestDigest(names, sha256Hex),
       }
       const payload = JSON.stringify(options.twist?.(manifest) ?? manifest)
       const jws = await signWith(privateKey, payload)
       const document = formatStateDocument(
         jws,
-        shards.map((shard) => shard.body),
+        [...lists, ...shards].map(({ body }) => body),
       )
-      return { manifest, jws, shards, document }
+      return { manifest, jws, lists, shards, document }
     },
   }
 }

@@ -67,18 +67,17 @@ test('one weight change of 10,000 costs one kernel write, no look, two small fil
   ])
   // The other slot's copies are made in quiet times.
   for (let round = 0; round < 40; round++) await host.agent.verifyRound()
+  const had = await host.controller.publish(state, { generation: 1 })
   const published = await host.controller.publish(changed, { generation: 2 })
   const before = {
     ...host.kernel.calls,
     writes: host.kernel.writeCount(),
     effects: host.disk.effectCount,
   }
-  const had = new Set([...host.disk.files.keys()].map((name) => name.replace(/^shards-.\//, '')))
-  const lines = [
-    published.jws,
-    ...published.shards.filter((s) => !had.has(s.digest)).map((s) => s.body),
-  ]
-  assert.equal(lines.length, 2)
+  const held = new Set([...had.lists, ...had.shards].map(({ digest }) => digest))
+  const news = [...published.lists, ...published.shards].filter(({ digest }) => !held.has(digest))
+  const lines = [published.jws, ...news.map(({ body }) => body)]
+  assert.equal(lines.length, 3, 'manifest, list, shard')
   const startedAt = process.cpuUsage()
   await host.offer(published, lines.join('\n'))
   const cpu = process.cpuUsage(startedAt)

@@ -1,7 +1,14 @@
 /** What comes over the wire and is no good changes nothing, and is refused with the right code. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatStateDocument, REJECTION_CODES, shardState } from '@lvs-fleet/contract'
+import {
+  formatStateDocument,
+  listShards,
+  manifestDigest,
+  REJECTION_CODES,
+  shardState,
+  type NamedShard,
+} from '@lvs-fleet/contract'
 import { sha256Hex } from '../../services/agent/src/disk/sealed.ts'
 import { createFakeController } from '../fakes/fake-controller.ts'
 import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
@@ -50,9 +57,25 @@ async function refused(text: string, codes: readonly Code[], name: string): Prom
 }
 
 const sign = (value: unknown) => controller.sign(JSON.stringify(value))
-const bodies = good.shards.map((shard) => shard.body)
+const bodies = [...good.lists, ...good.shards].map(({ body }) => body)
 const withManifest = async (twist: object): Promise<string> =>
   formatStateDocument(await sign({ ...good.manifest, ...twist }), bodies)
+
+/** A signed document over these shards, with `lists` in place of those that name them. */
+async function documentOf(
+  shards: readonly NamedShard[],
+  { twist = {}, lists = listShards(shards, sha256Hex) } = {},
+): Promise<string> {
+  const names = lists.map(({ name, digest }) => ({ name, digest }))
+  const digest = manifestDigest(names, sha256Hex)
+  const jws = await sign({ ...good.manifest, lists: names, digest, ...twist })
+  return formatStateDocument(
+    jws,
+    [...lists, ...shards].map(({ body }) => body),
+  )
+}
+
+const named = (name: string, body: string): NamedShard => ({ name, body, digest: sha256Hex(body) })
 
 const NOT_A_STATE: [string, string][] = [
   ['nothing', ''],
@@ -102,7 +125,8 @@ test('signed by somebody else', async () => {
 })
 
 test('signed, but says what this agent does not understand or what is not so', async () => {
-  await refused(await withManifest({ format: 2 }), ['unknown-format'], 'format 2')
+  await refused(await withManifest({ format: 1 }), ['unknown-format'], 'format 1')
+  await refused(await withManifest({ format: 3 }), ['unknown-format'], 'format 3')
   await refused(await withManifest({ format: undefined }), ['unknown-format'], 'no format')
   await refused(formatStateDocument(await sign(null), []), ['unknown-format'], 'signed null')
   await refused(formatStateDocument(await sign([]), []), ['unknown-format'], 'signed list')
@@ -118,12 +142,16 @@ test('signed, but says what this agent does not understand or what is not so', a
     ['unreadable'],
     'other counts',
   )
-  await refused(await withManifest({ shards: [] }), ['bad-digest'], 'no shards')
-  await refused(
-    formatStateDocument(good.jws, bodies.slice(0, 1)),
-    ['bad-digest'],
-    'a shard missing',
-  )
+  await refused(await withManifest({ lists: [] }), ['bad-digest'], 'no lists')
+  await refused(await withManifest({ lists: undefined }), ['unreadable'], 'no word of lists')
+  for (const [name, left] of [
+    ['all shards missing', bodies.slice(0, 1)],
+    ['a shard missing', bodies.slice(0, -1)],
+    ['a list missing', bodies.slice(1)],
+    ['all missing', []],
+  ] as const) {
+    await refused(formatStateDocument(good.jws, left), ['bad-digest'], name)
+  }
   await refused(
     formatStateDocument(good.jws, [...bodies, '{"kind":"host"}']),
     ['bad-digest'],
@@ -141,32 +169,34 @@ test('signed shards of an unknown kind or shape are unreadable', async () => {
     '{"kind":"services","services":[{}]}',
     'x',
   ]) {
-    const shards = [{ name: 'host', digest: sha256Hex(body) }]
-    const digest = sha256Hex(
-      JSON.stringify(shards.map(({ name, digest: d }) => ({ digest: d, name }))),
-    )
-    const jws = await sign({ ...good.manifest, shards, digest })
-    await refused(formatStateDocument(jws, [body]), ['unreadable'], body)
+    await refused(await documentOf([named('host', body)]), ['unreadable'], body)
   }
+})
+
+test('signed lists of an unknown shape, or that contradict one another, are unreadable', async () => {
+  for (const body of [
+    '{"shards":[]}',
+    'null',
+    'x',
+    '[{"name":"host"}]',
+    '[{"name":1,"digest":2}]',
+  ]) {
+    await refused(await documentOf([], { lists: [named('list/0', body)] }), ['unreadable'], body)
+  }
+  const [host = named('', '')] = good.shards
+  const many = Array.from({ length: 300 }, (_, n) => ({ name: `s${n}`, digest: host.digest }))
+  const lists = [named('list/0', JSON.stringify(many))]
+  await refused(await documentOf([host], { lists }), ['unreadable'], 'a list without end')
+  await refused(await documentOf([host, host]), ['unreadable'], 'one name for two shards')
 })
 
 test('fields of a newer peer are ignored', async () => {
   const host = await runningHost()
   const shards = shardState(stateAt(2), sha256Hex).map((shard) => {
-    const body = shard.body.replace('{', '{"a_newer_field":{"x":1},')
-    return { name: shard.name, digest: sha256Hex(body), body }
+    return named(shard.name, shard.body.replace('{', '{"a_newer_field":{"x":1},'))
   })
-  const names = shards.map(({ name, digest }) => ({ digest, name }))
-  const manifest = {
-    ...good.manifest,
-    shards: names,
-    digest: sha256Hex(JSON.stringify(names)),
-    colour: 'blue',
-  }
-  const offer = await host.agent.offer(
-    [await sign(manifest), ...shards.map((shard) => shard.body)],
-    { source: 'control-plane' },
-  )
+  const document = await documentOf(shards, { twist: { colour: 'blue' } })
+  const offer = await host.agent.offer(document.split('\n'), { source: 'control-plane' })
   assert.equal(offer.is, 'applied')
 })
 

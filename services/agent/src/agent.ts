@@ -361,6 +361,7 @@ export class Agent {
       ...trust,
       current: options.force === true ? null : this.world.inForce.version,
       held: this.world.inForce.shards,
+      heldLists: this.world.inForce.lists,
       findShard: async (digest) => store?.findShard(digest),
     })
   }

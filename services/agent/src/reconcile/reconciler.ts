@@ -63,7 +63,9 @@ export function createReconciler(world: World): Reconciler {
       for (const key of keys) pending.delete(key)
     }
     const round = { network, work: new Map(pending), cause, done }
-    addRound(total, await withFreed(world, cause, () => inTurn(world, round)))
+    const turn = () => inTurn(world, round)
+    // A VIP leaves with the host part: where that stays, there is none to free and nothing to look through.
+    addRound(total, await (network === undefined ? turn() : withFreed(world, cause, turn)))
     networkPending = false
     return total
   }

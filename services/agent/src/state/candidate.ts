@@ -14,24 +14,30 @@ import {
   type Manifest,
   type ServiceState,
   type Shard,
+  type ShardRef,
   type StatusReport,
 } from '@lvs-fleet/contract'
 import { probeService } from './probe-service.ts'
 
 export type Version = Pick<Manifest, 'epoch' | 'generation' | 'digest'>
 export type HeldShard = { readonly digest: string; readonly shard: Shard }
+/** A list of shards that was verified: its text, and what that says. */
+export type HeldList = { readonly body: string; readonly shards: readonly ShardRef[] }
 /** A shard that is not on disk yet, as it came. */
 export type FreshShard = { readonly digest: string; readonly body: string }
 export type Source = StatusReport['source']
 
-/** More than the contract's bucket limit of 256 + host part: leaves room for other formats of the same size. */
-export const MANIFEST_SHARDS_MAX = 4_096
+/** More than the contract's bucket limit of 256 + host part makes: leaves room for other splits of the same size. */
+export const MANIFEST_LISTS_MAX = 256
+export const LIST_SHARDS_MAX = 256
 
 /** A complete state that passed verification; `manifest` and `jws` are null for a plain JSON file. */
 export type Candidate = {
   readonly version: Version | null
   readonly manifest: Manifest | null
   readonly jws: string | null
+  /** By digest, in the manifest's order. */
+  readonly lists: ReadonlyMap<string, HeldList>
   readonly shards: ReadonlyMap<string, HeldShard>
   readonly fresh: readonly FreshShard[]
 }
@@ -46,6 +52,7 @@ export type InForce = {
   /** Without those of paths, as operators count. */
   serviceCount: number
   destinationCount: number
+  lists: ReadonlyMap<string, HeldList>
   shards: ReadonlyMap<string, HeldShard>
 }
 
@@ -69,6 +76,7 @@ export function nothingInForce(): InForce {
     services: new Map(),
     serviceCount: 0,
     destinationCount: 0,
+    lists: new Map(),
     shards: new Map(),
   }
 }
@@ -113,6 +121,7 @@ export function bringIntoForce(
   inForce.host = change.host
   inForce.source = source
   inForce.version = candidate.version
+  inForce.lists = candidate.lists
   inForce.shards = candidate.shards
 }
 
@@ -130,6 +139,7 @@ export function plainCandidate(state: HostState): Candidate {
     version: null,
     manifest: null,
     jws: null,
+    lists: new Map(),
     shards: new Map<string, HeldShard>([
       ['host', { digest: 'plain file', shard: { kind: 'host', host } }],
       ['services', { digest: 'plain file', shard: { kind: 'services', services: [...services] } }],

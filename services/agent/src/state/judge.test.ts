@@ -32,7 +32,7 @@ function signed(from: HostState, fields: Partial<Manifest> = {}): Candidate {
     generation: 7,
     shrinkAllowedGeneration: 0,
     counts: { services: from.services.length, destinations: 0 },
-    shards: [],
+    lists: [],
     digest: '0'.repeat(64),
     ...fields,
   }

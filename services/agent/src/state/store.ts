@@ -1,6 +1,6 @@
 /**
- * Last-known-good states on disk: two slots, each a signed manifest with its own copy of every shard it
- * names, written alternately. A slot is changed only after all its shards are on disk, and never the slot
+ * Last-known-good states on disk: two slots, each a signed manifest with its lists, and its own copy of every
+ * shard that they name, written alternately. A slot is changed only after all its shards are on disk, and never the slot
  * that is in force, so after a crash or on a rotten disk there is still one whole state.
  */
 import { canonicalJson, compareVersions, type Manifest, type Shard } from '@lvs-fleet/contract'
@@ -19,7 +19,12 @@ export const FOLDERS: Readonly<Record<Slot, string>> = {
   'slot-b': 'shards-b',
 }
 
-type SlotManifest = { readonly slot: Slot; readonly jws: string; readonly manifest: Manifest }
+type SlotManifest = {
+  readonly slot: Slot
+  readonly manifest: Manifest
+  /** The JWS and the lists. */
+  readonly lines: readonly string[]
+}
 
 export type LoadedState = { readonly candidate: Candidate; readonly slot: Slot }
 
@@ -57,8 +62,9 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
       alarms.push(`${slot} is corrupt`)
       return undefined
     }
-    const result = await verifyManifest(sealed.text, trust)
-    if (result.ok) return { slot, jws: sealed.text, manifest: result.manifest }
+    const lines = sealed.text.split('\n')
+    const result = await verifyManifest(lines[0] ?? '', trust)
+    if (result.ok) return { slot, lines, manifest: result.manifest }
     alarms.push(`${slot} does not verify: ${result.rejection.detail}`)
     return undefined
   }
@@ -76,10 +82,10 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
         if (found !== undefined) slots.push(found)
       }
       slots.sort((a, b) => compareVersions(b.manifest, a.manifest))
-      for (const { slot, jws, manifest } of slots) {
+      for (const { slot, lines, manifest } of slots) {
         if (!usable(manifest)) continue
-        const held = new Map<string, HeldShard>()
-        const verdict = await verifyDocument([jws], { ...trust, current: null, held, findShard })
+        const nothing = { current: null, held: new Map(), heldLists: new Map() }
+        const verdict = await verifyDocument(lines, { ...trust, ...nothing, findShard })
         if (verdict.is === 'good') {
           inForce = slot
           return { candidate: verdict.candidate, slot }
@@ -93,7 +99,8 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
       const slot: Slot = inForce === 'slot-a' ? 'slot-b' : 'slot-a'
       const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
       await addShards(disk, slot, present[slot], candidate.shards.values(), fresh)
-      await saveAtomically(disk, slot, seal(candidate.jws))
+      const lists = [...candidate.lists.values()].map(({ body }) => body)
+      await saveAtomically(disk, slot, seal([candidate.jws, ...lists].join('\n')))
       inForce = slot
       await sweepShards(disk, slot, present[slot], candidate)
     },

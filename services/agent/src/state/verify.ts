@@ -1,7 +1,7 @@
 /**
  * Is this document a state for this host, signed by our controller, not older than what is in force,
  * and complete? Takes lines as they arrive, so that nothing unsigned is ever held in memory: line 1 must
- * verify before line 2 is looked at, and every shard must be named by the signed manifest.
+ * verify before line 2 is looked at, and every further line must be named by the signed manifest or by a list of it.
  * A refusal is a value with a code of REJECTION_CODES, because refusing is normal work.
  */
 import type { KeyObject } from 'node:crypto'
@@ -9,6 +9,7 @@ import {
   compareVersions,
   manifestDigest,
   manifestSchema,
+  parseShardList,
   STATE_FORMAT,
   type Manifest,
   type Rejection,
@@ -17,9 +18,11 @@ import {
 import { sha256Hex } from '../disk/sealed.ts'
 import { verifyCompact } from '../jws.ts'
 import {
-  MANIFEST_SHARDS_MAX,
+  LIST_SHARDS_MAX,
+  MANIFEST_LISTS_MAX,
   type Candidate,
   type FreshShard,
+  type HeldList,
   type HeldShard,
   type Version,
 } from './candidate.ts'
@@ -31,6 +34,8 @@ export type Trust = { readonly controllerKeys: readonly KeyObject[]; readonly ho
 export type VerifyContext = Trust & {
   /** What is in force; null = nothing yet, or an operator forces an older one. */
   readonly current: Version | null
+  /** Lists in force, by digest: those of a new state are the same but for what changed. */
+  readonly heldLists: ReadonlyMap<string, HeldList>
   /** Shards in force, by name: most of a new state is in them. */
   readonly held: ReadonlyMap<string, HeldShard>
   /** A shard that is on disk; undefined when it is not. */
@@ -41,7 +46,7 @@ export type Verdict =
   | { readonly is: 'good'; readonly candidate: Candidate }
   /** Same version and digest as what is in force. */
   | { readonly is: 'same'; readonly manifest: Manifest }
-  /** Whole but for shards that neither the document nor we have: ask again for all of it. */
+  /** Whole but for lists or shards that neither the document nor we have: ask again for all of it. */
   | { readonly is: 'incomplete'; readonly rejection: Rejection }
   | { readonly is: 'rejected'; readonly rejection: Rejection }
 
@@ -49,66 +54,117 @@ export async function verifyDocument(
   lines: AsyncIterable<string> | Iterable<string>,
   context: VerifyContext,
 ): Promise<Verdict> {
-  let manifest: Manifest | undefined
-  let jws = ''
-  const wanted = new Set<string>()
-  const arrived = new Map<string, Shard>()
-  const fresh: FreshShard[] = []
+  let parts: Parts | undefined
   for await (const line of lines) {
-    if (manifest === undefined) {
+    if (parts === undefined) {
       const first = await verifyManifest(line, context)
       if (!first.ok) return rejected(first.rejection)
-      manifest = first.manifest
-      jws = line
-      const age = judgeAge(manifest, context.current)
-      if (age !== 'newer') return age === 'same' ? { is: 'same', manifest } : rejected(age)
-      for (const shard of manifest.shards) wanted.add(shard.digest)
+      const age = judgeAge(first.manifest, context.current)
+      if (age === 'same') return { is: 'same', manifest: first.manifest }
+      if (age !== 'newer') return rejected(age)
+      parts = partsOf(first.manifest, line, context.heldLists)
       continue
     }
-    if (line === '') continue
-    const digest = sha256Hex(line)
-    if (!wanted.has(digest)) {
-      return rejected(
-        refuse('bad-digest', 'a shard in the document is not in its manifest', manifest),
-      )
-    }
-    const shard = parseShard(line)
-    if ('problem' in shard) return rejected(refuse('unreadable', shard.problem, manifest))
-    if (!arrived.has(digest)) fresh.push({ digest, body: line })
-    arrived.set(digest, shard.shard)
+    const problem = line === '' ? undefined : take(parts, line)
+    if (problem !== undefined) return rejected(problem)
   }
-  if (manifest === undefined) return rejected(refuse('unreadable', 'the document is empty'))
-  return assemble({ manifest, jws, arrived, fresh }, context)
+  if (parts === undefined) return rejected(refuse('unreadable', 'the document is empty'))
+  return assemble(parts, context)
 }
 
-async function assemble(
-  parts: { manifest: Manifest; jws: string; arrived: Map<string, Shard>; fresh: FreshShard[] },
-  context: VerifyContext,
-): Promise<Verdict> {
+/** A document as far as it has been read. */
+type Parts = {
+  readonly manifest: Manifest
+  readonly jws: string
+  /** Of the manifest's, those that are held or have arrived; null = not yet. */
+  readonly lists: Map<string, HeldList | null>
+  /** Named by lists that arrived. */
+  readonly named: Set<string>
+  readonly arrived: Map<string, Shard>
+  readonly fresh: FreshShard[]
+}
+
+function partsOf(manifest: Manifest, jws: string, held: VerifyContext['heldLists']): Parts {
+  const lists = new Map(manifest.lists.map(({ digest }) => [digest, held.get(digest) ?? null]))
+  return { manifest, jws, lists, named: new Set(), arrived: new Map(), fresh: [] }
+}
+
+/** Takes up a line after the first: a list that the manifest names, or a shard that a list names. */
+function take(parts: Parts, line: string): Rejection | undefined {
+  const { manifest, lists, named, arrived, fresh } = parts
+  const digest = sha256Hex(line)
+  if (lists.has(digest)) {
+    const shards = parseShardList(line)
+    if (shards === undefined) return refuse('unreadable', 'a list names no shards', manifest)
+    if (shards.length > LIST_SHARDS_MAX) {
+      const detail = `a list of ${shards.length} shards, at most ${LIST_SHARDS_MAX}`
+      return refuse('unreadable', detail, manifest)
+    }
+    lists.set(digest, { body: line, shards })
+    for (const shard of shards) named.add(shard.digest)
+    return undefined
+  }
+  if (!named.has(digest) && !isNamed(lists, digest)) {
+    return refuse(
+      'bad-digest',
+      'a line of the document is named neither by its manifest nor by a list',
+      manifest,
+    )
+  }
+  const shard = parseShard(line)
+  if ('problem' in shard) return refuse('unreadable', shard.problem, manifest)
+  if (!arrived.has(digest)) fresh.push({ digest, body: line })
+  arrived.set(digest, shard.shard)
+  return undefined
+}
+
+/** By a list that was held: rare, because who has the list has its shards. */
+function isNamed(lists: Parts['lists'], digest: string): boolean {
+  for (const list of lists.values()) {
+    if (list?.shards.some((shard) => shard.digest === digest) === true) return true
+  }
+  return false
+}
+
+async function assemble(parts: Parts, context: VerifyContext): Promise<Verdict> {
   const { manifest, jws, arrived, fresh } = parts
+  const lists = new Map<string, HeldList>()
   const shards = new Map<string, HeldShard>()
   let missing = 0
-  for (const { name, digest } of manifest.shards) {
-    const held = context.held.get(name)
-    if (held?.digest === digest) {
-      shards.set(name, held)
-      continue
+  let named = 0
+  for (const [listDigest, list] of parts.lists) {
+    if (list === null) return incomplete(manifest, 'a list of shards is not in the document')
+    lists.set(listDigest, list)
+    named += list.shards.length
+    for (const { name, digest } of list.shards) {
+      const held = context.held.get(name)
+      if (held?.digest === digest) {
+        shards.set(name, held)
+        continue
+      }
+      const shard = arrived.get(digest) ?? (await context.findShard(digest))
+      if (shard === undefined) missing++
+      else shards.set(name, { digest, shard })
     }
-    const shard = arrived.get(digest) ?? (await context.findShard(digest))
-    if (shard === undefined) missing++
-    else shards.set(name, { digest, shard })
   }
   if (missing > 0) {
-    const detail = `${missing} of ${manifest.shards.length} shards are neither in the document nor on disk`
-    return { is: 'incomplete', rejection: refuse('bad-digest', detail, manifest) }
+    const detail = `${missing} of ${named} shards are neither in the document nor on disk`
+    return incomplete(manifest, detail)
+  }
+  if (shards.size !== named) {
+    return rejected(refuse('unreadable', 'two shards have one name', manifest))
   }
   const problem = contradictionIn(manifest, shards)
   if (problem !== undefined) return rejected(refuse('unreadable', problem, manifest))
   const { epoch, generation, digest } = manifest
   return {
     is: 'good',
-    candidate: { version: { epoch, generation, digest }, manifest, jws, shards, fresh },
+    candidate: { version: { epoch, generation, digest }, manifest, jws, lists, shards, fresh },
   }
+}
+
+function incomplete(manifest: Manifest, detail: string): Verdict {
+  return { is: 'incomplete', rejection: refuse('bad-digest', detail, manifest) }
 }
 
 /** What a signed state may still say wrongly: no host part, other counts than it claims. */
@@ -172,18 +228,15 @@ export async function verifyManifest(jws: string, context: Trust): Promise<Manif
       manifest,
     )
   }
-  if (manifest.shards.length > MANIFEST_SHARDS_MAX) {
+  if (manifest.lists.length > MANIFEST_LISTS_MAX) {
     return refusal(
       'unreadable',
-      `${manifest.shards.length} shards, at most ${MANIFEST_SHARDS_MAX}`,
+      `${manifest.lists.length} lists, at most ${MANIFEST_LISTS_MAX}`,
       manifest,
     )
   }
-  if (new Set(manifest.shards.map((shard) => shard.name)).size !== manifest.shards.length) {
-    return refusal('unreadable', 'two shards have one name', manifest)
-  }
-  if (manifestDigest(manifest.shards, sha256Hex) !== manifest.digest) {
-    return refusal('bad-digest', 'the manifest digest does not match its shards', manifest)
+  if (manifestDigest(manifest.lists, sha256Hex) !== manifest.digest) {
+    return refusal('bad-digest', 'the manifest digest does not match its lists', manifest)
   }
   return { ok: true, manifest }
 }

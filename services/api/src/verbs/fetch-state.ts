@@ -7,6 +7,7 @@ import { ApiError } from '../errors.ts'
 import type { Identity } from '../store/host-store.ts'
 import { findShardList, loadShards, type PublishedState } from '../store/state-store.ts'
 import type { Deps } from './deps.ts'
+import { listsOf } from './shard-host.ts'
 
 export type StatePoll = {
   /** ETag that the agent holds. */
@@ -39,19 +40,21 @@ export async function pollState(
 
 export type StateDocument = { readonly state: PublishedState; readonly bodies: readonly string[] }
 
-/** The lines of the document; without the shards that `have` says are there. */
+/** The lines of the document; without the lists and shards that `have` says are there. */
 export async function stateDocument(
   deps: Deps,
   state: PublishedState,
   have?: { readonly epoch: number; readonly generation: number },
 ): Promise<StateDocument> {
   const list = have === undefined ? undefined : await findShardList(deps.database.db, state, have)
+  const heldLists = new Set(list === undefined ? [] : listsOf(list).map(({ digest }) => digest))
+  const lists = listsOf(state.shards).filter(({ digest }) => !heldLists.has(digest))
   const held = new Set(list?.map((shard) => shard.digest))
   const wanted = state.shards.map((shard) => shard.digest).filter((digest) => !held.has(digest))
   const missing = wanted.filter((digest) => deps.live.shards.get(digest) === undefined)
   const loaded =
     missing.length === 0 ? new Map<string, string>() : await loadShards(deps.database.db, missing)
-  const bodies: string[] = []
+  const bodies = lists.map(({ body }) => body)
   for (const digest of wanted) {
     const body = loaded.get(digest) ?? deps.live.shards.get(digest)
     // Cleaned up under a process that has not heard of the newer state yet: it hears in a moment.

@@ -5,6 +5,7 @@ import type { Signer } from '../identity/signing-key.ts'
 import type { PublishedState } from '../store/state-store.ts'
 import type { HostChange } from './host-changes.ts'
 import { objectKey } from './live-fleet.ts'
+import { listsOf } from './shard-host.ts'
 
 export type Made = {
   readonly revision: number
@@ -42,7 +43,7 @@ export async function nextState(
       services: state.services.length,
       destinations: state.services.reduce((sum, service) => sum + service.destinations.length, 0),
     },
-    shards,
+    lists: listsOf(shards).map((list) => ({ name: list.name, digest: list.digest })),
     digest: next.digest,
   }
   return {

@@ -4,7 +4,14 @@
  * which goes with the states.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { manifestDigest, shardState, type HostState, type NamedShard } from '@lvs-fleet/contract'
+import {
+  listShards,
+  manifestDigest,
+  shardState,
+  type HostState,
+  type NamedShard,
+  type ShardRef,
+} from '@lvs-fleet/contract'
 import type { Compiled, CompiledHost } from '../compile/compile.ts'
 import { sha256Hex } from '../identity/secret.ts'
 
@@ -16,9 +23,20 @@ export function shardsOf(state: HostState): ShardedState {
   const held = known.get(state)
   if (held !== undefined) return held
   const shards = shardState(state, sha256Hex)
-  const sharded = { shards, digest: manifestDigest(shards, sha256Hex) }
+  const sharded = { shards, digest: manifestDigest(listShards(shards, sha256Hex), sha256Hex) }
   known.set(state, sharded)
   return sharded
+}
+
+const knownLists = new WeakMap<readonly ShardRef[], readonly NamedShard[]>()
+
+/** The lists that name these shards, made once for each array of them. */
+export function listsOf(shards: readonly ShardRef[]): readonly NamedShard[] {
+  const held = knownLists.get(shards)
+  if (held !== undefined) return held
+  const lists = listShards(shards, sha256Hex)
+  knownLists.set(shards, lists)
+  return lists
 }
 
 /** `next` with every state that equals the one before replaced by it: comparing is far cheaper than hashing. */
