@@ -6,6 +6,7 @@
 import * as z from 'zod'
 import { checkStateSchema } from './check.ts'
 import { compareIps, familyOf, FAMILIES, type Family, type Ip } from './address.ts'
+import { drainStateSchema } from './drain.ts'
 import {
   firewallMarkSchema,
   forwardingSchema,
@@ -40,6 +41,8 @@ export const destinationStateSchema = z.object({
   placement: placementSchema.optional(),
   /** The first that has not expired counts. */
   overrides: z.array(overrideStateSchema).max(OVERRIDES_MAX).optional(),
+  /** Its weight is 0 then, which is all that agents hear who do not know of drains. */
+  drain: drainStateSchema.optional(),
 })
 export type DestinationState = z.infer<typeof destinationStateSchema>
 

@@ -117,6 +117,7 @@ export class Agent {
       troubles: new Troubles(),
       repairs: new Repairs(deps.driftCount),
       drainConnections: new Map(),
+      drainLooks: new Map(),
     }
     this.reconciler = createReconciler(this.world)
     const { inForce, clock } = this.world

@@ -58,8 +58,10 @@ function neutral(name: FactorName, { destination }: Member): number {
   return name === 'intent' ? destination.weight : 1
 }
 
-function intentOf({ destination: { weight } }: Member): Said {
-  const why = weight === 0 ? 'weight 0, or drained' : 'weight in the pool'
+function intentOf({ destination: { weight, drain } }: Member): Said {
+  const drained =
+    drain === undefined ? 'weight 0, or drained' : `drain ${drain.name}: ${drain.reason}`
+  const why = weight === 0 ? drained : 'weight in the pool'
   return { name: 'intent', value: weight, why }
 }
 
