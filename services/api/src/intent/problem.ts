@@ -32,6 +32,9 @@ export type ProblemCode =
   | 'override-weight'
   | 'override-count'
   | 'override-expiry'
+  | 'drain-target'
+  | 'drain-deadline'
+  | 'drain-empties'
   | 'scheduler-levels'
 
 export type Problem = {

@@ -3,6 +3,7 @@
  * What one director's kernel would refuse is decided later, in compile, where the director is known.
  */
 import { cidrContains, familyOf, formatCidr, type Ip } from '@lvs-fleet/contract'
+import { drainProblems } from './drain-rules.ts'
 import type { Fleet } from './fleet.ts'
 import type { PoolSpec, SiteSpec, VirtualServiceSpec } from './kinds.ts'
 import { overrideProblems } from './override-rules.ts'
@@ -30,6 +31,7 @@ export function validateFleet(fleet: Fleet): Problem[] {
     ...addressProblems(fleet),
     ...syncProblems(fleet),
     ...overrideProblems(fleet, names),
+    ...drainProblems(fleet, names),
   ]
 }
 
