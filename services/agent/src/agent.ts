@@ -162,6 +162,11 @@ export class Agent {
     return this.rejected
   }
 
+  /** The control plane answered a poll: what it says of others may be believed for a while. */
+  noteContact(): void {
+    this.weighing.noteContact()
+  }
+
   snapshot(): Snapshot {
     const { applied, rejected, held } = this
     const weighed = this.weighing.explained(REPORT_LIST_MAX)

@@ -158,6 +158,7 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
         sameKeys(destination.checks, other.checks) &&
         sameJson(destination.placement, other.placement) &&
         sameJson(destination.overrides, other.overrides) &&
+        sameJson(destination.quorum, other.quorum) &&
         sameJson(destination.drain, other.drain)
       )
     })

@@ -23,7 +23,7 @@ import { directorSysctls, directorTimeouts, syncDaemons } from './director-setti
 import { asksToExpireTemplates, expandDrain, templatesExpire } from './drain.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, marksOf } from './listeners.ts'
-import { expandOverride, expandPolicy } from './policy.ts'
+import { expandOverride, expandPolicy, expandQuorum } from './policy.ts'
 import { pathsOf } from './paths.ts'
 
 export type ServiceRoutes = {
@@ -142,6 +142,7 @@ function expandDestination(
 ): DestinationState[] {
   if (!route.choice.ok) return []
   const check = checks.of(service, route)
+  const quorum = index.quorumOf(route.server.name, service.pool)
   const overrides = index.overridesOf(route.server.name, service.pool).map(expandOverride)
   return [
     {
@@ -155,6 +156,7 @@ function expandDestination(
       ...(check === undefined ? {} : { checks: [check.key] }),
       ...(route.placement === undefined ? {} : { placement: route.placement }),
       ...(overrides.length === 0 ? {} : { overrides }),
+      ...(quorum === null ? {} : { quorum: expandQuorum(quorum) }),
       ...(route.drain === null
         ? {}
         : { drain: expandDrain(route.drain, waitForTemplates && service.persistence !== null) }),

@@ -32,6 +32,8 @@ export type ProblemCode =
   | 'override-weight'
   | 'override-count'
   | 'override-expiry'
+  | 'override-kind'
+  | 'quorum-without-check'
   | 'drain-target'
   | 'drain-deadline'
   | 'drain-empties'

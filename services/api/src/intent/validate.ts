@@ -7,7 +7,7 @@ import { drainProblems } from './drain-rules.ts'
 import type { Fleet } from './fleet.ts'
 import type { PoolSpec, SiteSpec, VirtualServiceSpec } from './kinds.ts'
 import { overrideProblems } from './override-rules.ts'
-import { policyProblems } from './policy-rules.ts'
+import { policyProblems, quorumProblems } from './policy-rules.ts'
 import { problem, type Problem } from './problem.ts'
 import { serviceRules } from './service-rules.ts'
 import { syncProblems } from './sync-rules.ts'
@@ -26,6 +26,7 @@ export function validateFleet(fleet: Fleet): Problem[] {
     ...fleet.pools.flatMap((pool) => [
       ...poolProblems(pool, names.realServers),
       ...policyProblems(pool, names),
+      ...quorumProblems(pool),
     ]),
     ...fleet.virtualServices.flatMap((service) => serviceProblems(service, names)),
     ...addressProblems(fleet),

@@ -8,7 +8,7 @@ import { compileFleet, type Compiled, type CompiledHost } from '../compile/compi
 import { ApiError } from '../errors.ts'
 import { deadlineProblems, signDrains } from '../intent/drain-rules.ts'
 import type { Fleet } from '../intent/fleet.ts'
-import { expiryProblems, signOverrides } from '../intent/override-rules.ts'
+import { expiryProblems, signOverrides, verdictProblems } from '../intent/override-rules.ts'
 import type { Problem } from '../intent/problem.ts'
 import { validateFleet } from '../intent/validate.ts'
 import {
@@ -147,6 +147,7 @@ async function plan(
   const problems = [
     ...validateFleet(fleet),
     ...expiryProblems(overrides, at),
+    ...verdictProblems(overrides, request.actor),
     ...deadlineProblems(drains, at),
   ]
   if (problems.length > 0) throw refuse(problems)
