@@ -213,7 +213,7 @@ function others(): string[] {
 
 /** Real servers that answer new connections now, sorted. */
 async function answered(fleet: FleetLab, url: string): Promise<string[]> {
-  const answers = await fleet.lab.get('cl-a', { url, n: 24 })
+  const answers = await fleet.lab.get('cl-a', { url, n: 24, timeoutMs: 5_000 })
   const names = Object.keys(answers).map((answer) => answer.split(':')[0] ?? answer)
   return [...new Set(names)].toSorted()
 }
