@@ -12,6 +12,7 @@ import * as z from 'zod'
 import { capabilitiesSchema } from './capabilities.ts'
 import { healthReportSchema } from './check.ts'
 import { doctorSummarySchema } from './doctor.ts'
+import { drainProgressSchema } from './drain.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
 import { weighedDestinationSchema } from './policy.ts'
@@ -113,6 +114,8 @@ export const drainSchema = z.object({
   /** Seconds until it is removed whatever is left. */
   remainingSeconds: z.int().min(0),
   connections: z.int().min(0),
+  /** Name of the drain that an operator asked for; absent where the destination left the state. */
+  drain: z.string().optional(),
 })
 export type Drain = z.infer<typeof drainSchema>
 
@@ -165,6 +168,8 @@ export const statusReportSchema = z.object({
   driftCount: z.int().min(0),
   drains: z.array(drainSchema).max(REPORT_LIST_MAX),
   drainCount: z.int().min(0),
+  /** Of each drain that an operator asked for; those that are over too, while they stand. */
+  drainProgress: z.array(drainProgressSchema).max(REPORT_LIST_MAX).default([]),
   /** Destinations whose weight in the kernel is not intent's, and why. */
   weights: z.array(weighedDestinationSchema).max(REPORT_LIST_MAX).default([]),
   weightCount: z.int().min(0).default(0),

@@ -6,6 +6,7 @@
 import * as z from 'zod'
 import { checkStateSchema } from './check.ts'
 import { compareIps, familyOf, FAMILIES, type Family, type Ip } from './address.ts'
+import { drainStateSchema } from './drain.ts'
 import {
   firewallMarkSchema,
   forwardingSchema,
@@ -17,7 +18,13 @@ import {
   serviceFlagSchema,
   weightSchema,
 } from './ipvs.ts'
-import { OVERRIDES_MAX, overrideStateSchema, placementSchema, policySchema } from './policy.ts'
+import {
+  OVERRIDES_MAX,
+  overrideStateSchema,
+  placementSchema,
+  policySchema,
+  quorumStateSchema,
+} from './policy.ts'
 
 export const ROLES = ['director', 'real-server'] as const
 export const roleSchema = z.enum(ROLES)
@@ -40,6 +47,10 @@ export const destinationStateSchema = z.object({
   placement: placementSchema.optional(),
   /** The first that has not expired counts. */
   overrides: z.array(overrideStateSchema).max(OVERRIDES_MAX).optional(),
+  /** Down by the quorum rule of its pool. */
+  quorum: quorumStateSchema.optional(),
+  /** Its weight is 0 then, which is all that agents hear who do not know of drains. */
+  drain: drainStateSchema.optional(),
 })
 export type DestinationState = z.infer<typeof destinationStateSchema>
 

@@ -72,6 +72,19 @@ export const overrideStateSchema = z.discriminatedUnion('kind', [
 ])
 export type OverrideState = z.infer<typeof overrideStateSchema>
 
+/**
+ * What most directors together found: down, though this one may see it up. It counts as a failed check of this director
+ * does, so that a service is never left with nobody, and only while the control plane answers: without it each director
+ * trusts its own eyes.
+ */
+export const quorumStateSchema = z.object({
+  /** `down for 3 of 4 directors: dir-a, dir-b, dir-c`. */
+  why: z.string(),
+  /** ms since 1970, by the director's wall clock: also where the control plane answers and nobody counts any more. */
+  expiresAt: z.int().min(0),
+})
+export type QuorumState = z.infer<typeof quorumStateSchema>
+
 /** What a kernel weight is made of. */
 export const WEIGHT_FACTORS = ['intent', 'override', 'health', 'levelShare', 'ramp'] as const
 export const weightFactorSchema = z.object({

@@ -12,6 +12,7 @@ const BLOCK = /```console\n\$ npx lvsfleet (.*)\n([\s\S]*?)```/g
 const PAGES: readonly { page: string; blocks: number }[] = [
   { page: 'docs/explain.md', blocks: 8 },
   { page: 'docs/health-checks.md', blocks: 3 },
+  { page: 'docs/drain.md', blocks: 3 },
 ]
 
 describe('documents show what is printed', () => {

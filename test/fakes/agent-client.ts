@@ -203,6 +203,7 @@ export function makeReport(seq: number, changed: Partial<StatusReport> = {}): St
     driftCount: 0,
     drains: [],
     drainCount: 0,
+    drainProgress: [],
     weights: [],
     weightCount: 0,
     capabilities: null,

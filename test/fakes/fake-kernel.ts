@@ -59,6 +59,8 @@ export type FakeDestination = DestinationRef & {
   exact: boolean
   active: number
   inactive: number
+  /** Templates of persistent clients. */
+  persistent: number
 }
 export type FakeService = ServiceRef & {
   config: ServiceConfig
@@ -98,7 +100,13 @@ export type FakeKernel = Kernel & {
   beforeOp: ((op: Op) => void) | undefined
   /** Changes of others; announced like the kernel does. */
   byHand(op: Op): void
-  setConnections(service: string, destination: string, active: number, inactive?: number): void
+  setConnections(
+    service: string,
+    destination: string,
+    active: number,
+    inactive?: number,
+    persistent?: number,
+  ): void
   /** A reboot: everything is gone, and so is the scope. */
   reboot(): void
   usable(service: string): number
@@ -189,6 +197,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
           exact: true,
           active: 0,
           inactive: 0,
+          persistent: 0,
         })
         return undefined
       }
@@ -359,7 +368,7 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
     exact: destination.exact,
     activeConnections: destination.active,
     inactiveConnections: destination.inactive,
-    persistentConnections: 0,
+    persistentConnections: destination.persistent,
     stats: NO_STATS,
   })
 
@@ -443,11 +452,12 @@ export function createFakeKernel(options: { readonly scope?: string } = {}): Fak
       if (op.kind.startsWith('device') || op.kind.startsWith('address'))
         for (const listener of listeners) listener()
     },
-    setConnections(service, destination, active, inactive = 0) {
+    setConnections(service, destination, active, inactive = 0, persistent = 0) {
       const found = services.get(service)?.destinations.get(destination)
       if (found === undefined) throw new Error(`no ${service} > ${destination}`)
       found.active = active
       found.inactive = inactive
+      found.persistent = persistent
     },
     reboot() {
       services.clear()

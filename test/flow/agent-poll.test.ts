@@ -30,6 +30,7 @@ function bench(answers: readonly PollAnswer[], offers: readonly Offer[] = []) {
   const heard: Offer[] = []
   const answersLeft = [...answers]
   const offersLeft = [...offers]
+  const contacts: number[] = []
   const clock = createFakeClock()
   let rejection: Rejection | null = null
   const poller = createPoller({
@@ -48,6 +49,9 @@ function bench(answers: readonly PollAnswer[], offers: readonly Offer[] = []) {
         return rejection
       },
       offer: async () => offersLeft.shift() ?? { is: 'unchanged' },
+      noteContact: () => {
+        contacts.push(clock.monotonicMs())
+      },
       reject: (given) => {
         rejection = given
         return { is: 'rejected', rejection: given }
@@ -55,7 +59,7 @@ function bench(answers: readonly PollAnswer[], offers: readonly Offer[] = []) {
     },
     onOffer: (offer) => heard.push(offer),
   })
-  return { poller, polls, heard, clock }
+  return { poller, polls, heard, clock, contacts }
 }
 
 test('backs off further with each failure, and starts anew after a success', async () => {
@@ -84,6 +88,19 @@ test('comes back when the server says', async () => {
   assert.ok(Math.abs((waits[1] ?? 0) - 11_000) < 1)
   assert.equal(waits[2], 250)
   assert.equal(waits[3], 4_500)
+})
+
+test('hears of the control plane by every answer that is one, and by no other', async () => {
+  const { poller, contacts } = bench([
+    { is: 'unchanged', pollSeconds: 0 },
+    document,
+    refusedWith({}),
+  ])
+  await poller.once(50)
+  await poller.once(50)
+  assert.equal(contacts.length, 2)
+  await poller.once(50)
+  assert.equal(contacts.length, 2)
 })
 
 test('says what it has, and the ETag of what it saw last', async () => {

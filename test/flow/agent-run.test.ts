@@ -224,3 +224,27 @@ test('how often paths are measured is a whole number of seconds, or never', () =
     )
   }
 })
+
+test('status says what is left of a drain, with the control plane gone', async (t) => {
+  const bench = await createBench(t)
+  bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
+  await bench.run('run', '--once')
+  bench.kernel.setConnections('tcp/10.1.0.100:80', '10.1.0.12:80', 312, 5)
+  const deadline = Date.now() + 900_000
+  const drain = { name: 'disk', reason: 'new disk', owner: 'me', deadline, idleSeconds: 10 }
+  const drained = destination('10.1.0.12', {
+    weight: 0,
+    drain: { ...drain, waitForTemplates: false },
+  })
+  const state = hostState([service('10.1.0.100', [destination('10.1.0.11'), drained])])
+  bench.api.publish(await bench.controller.publish(state, { generation: 2 }))
+  await bench.run('run', '--once')
+  bench.printed.splice(0)
+  const config = configOf(bench.directory, bench.api, ['status'])
+  assert.equal(await statusCommand(config, bench.outside), 0)
+  const text = bench.printed.join('')
+  assert.match(
+    text,
+    /drain {3}disk: 0 of 1 destinations are out; 312 active, 5 other connections; \d+ s left/,
+  )
+})

@@ -229,10 +229,14 @@ export class Lab implements AsyncDisposable {
     return new Load((op) => this.request(op, { id }, timeoutMs + GRACE_MS))
   }
 
-  /** One connection to /hold that stays open and says whether it still carries data. */
-  async hold(client: string, options: { url: string; src?: string }): Promise<Hold> {
+  /** One connection to /hold that stays open and says whether it still carries data: a byte each 200 ms, or `everyMs`. */
+  async hold(
+    client: string,
+    options: { url: string; src?: string; everyMs?: number },
+  ): Promise<Hold> {
     const id = this.nextId++
-    const url = new URL('/hold', options.url).href
+    const { everyMs } = options
+    const url = new URL(everyMs === undefined ? '/hold' : `/hold=${everyMs}`, options.url).href
     const first = await this.request('hold', { id, client, url, src: options.src })
     return new Hold((op) => this.request(op, { id }), first as HoldStatus)
   }

@@ -75,6 +75,40 @@ export const healthListSchema = z.object({
   items: z.array(serverHealthSchema),
   nextCursor: z.string().nullish(),
 })
+const drainCounts = {
+  destinations: z.int(),
+  drained: z.int(),
+  activeConnections: z.int(),
+  inactiveConnections: z.int(),
+  persistentConnections: z.int(),
+}
+export const drainStatusSchema = z.object({
+  name: z.string(),
+  target: z.string(),
+  reason: z.string(),
+  owner: z.string(),
+  since: z.string(),
+  deadline: z.string(),
+  state: z.string(),
+  message: z.string(),
+  ...drainCounts,
+  directors: z.array(
+    z.object({
+      director: z.string(),
+      state: z.string(),
+      ...drainCounts,
+      remainingSeconds: z.int().nullable(),
+      left: z.array(
+        z.object({ service: z.string(), destination: z.string(), connections: z.int() }),
+      ),
+    }),
+  ),
+})
+export type DrainStatus = z.infer<typeof drainStatusSchema>
+export const drainListSchema = z.object({
+  items: z.array(drainStatusSchema),
+  nextCursor: z.string().nullish(),
+})
 export const itemListSchema = z.object({
   items: z.array(z.looseObject({ name: z.string() })),
   nextCursor: z.string().nullish(),

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { ZodError } from 'zod'
 import { CliError } from './cli-error.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
+import { addDrainCommands } from './commands/drain.ts'
 import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHealthCommand } from './commands/health.ts'
@@ -31,12 +32,13 @@ Examples:
   lvsfleet explain --director dir-a --vip 10.1.0.100 --port 80 --client 198.51.100.7
   lvsfleet doctor
   lvsfleet health
-  lvsfleet drain sites b`,
+  lvsfleet drain real-server rs-b1 --for 15m --reason 'new disk'`,
   )
   .exitOverride()
 addFleetCommands(program)
 addObjectCommands(program)
 addOverrideCommand(program)
+addDrainCommands(program)
 addHostCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)

@@ -117,6 +117,7 @@ export class Agent {
       troubles: new Troubles(),
       repairs: new Repairs(deps.driftCount),
       drainConnections: new Map(),
+      drainLooks: new Map(),
     }
     this.reconciler = createReconciler(this.world)
     const { inForce, clock } = this.world
@@ -159,6 +160,11 @@ export class Agent {
 
   get rejection(): Rejection | null {
     return this.rejected
+  }
+
+  /** The control plane answered a poll: what it says of others may be believed for a while. */
+  noteContact(): void {
+    this.weighing.noteContact()
   }
 
   snapshot(): Snapshot {

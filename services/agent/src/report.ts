@@ -5,11 +5,13 @@ import {
   type Capabilities,
   type DoctorSummary,
   type Drain,
+  type DrainProgress,
   type HealthReport,
   type PathReport,
   type Rejection,
   type StatusReport,
 } from '@lvs-fleet/contract'
+import { drainProgress } from './drain-progress.ts'
 import type { World } from './reconcile/world.ts'
 import type { Version } from './state/candidate.ts'
 import type { Explained } from './weigh/weighing.ts'
@@ -56,6 +58,7 @@ export function takeSnapshot(
     driftCount: world.repairs.count,
     drains: drains.list,
     drainCount: drains.count,
+    drainProgress: progressOf(world).slice(0, REPORT_LIST_MAX),
     weights: state.weighed.list,
     weightCount: state.weighed.count,
     capabilities: facts.capabilities ?? null,
@@ -65,12 +68,15 @@ export function takeSnapshot(
   }
 }
 
-/** Equal for two snapshots that say the same; the seconds of a running drain and the last words of a probe say nothing new. */
+/** Equal for two snapshots that say the same; seconds and connections of a running drain and the last words of a probe say nothing new. */
 export function fingerprintOf(snapshot: Snapshot): string {
   const drains = snapshot.drains.map(({ service, destination }) => `${service} ${destination}`)
+  const progress = snapshot.drainProgress.map(({ name, destinations, drained, idle }) =>
+    [name, destinations, drained, idle].join(' '),
+  )
   const health =
     snapshot.health === null ? null : { ...snapshot.health, checks: verdictsOf(snapshot) }
-  return JSON.stringify({ ...snapshot, drains, health })
+  return JSON.stringify({ ...snapshot, drains, drainProgress: progress, health })
 }
 
 /** Why a check cannot run is news; what the last of many probes said is not. */
@@ -78,6 +84,13 @@ function verdictsOf({ health }: Snapshot): string[] {
   return (health?.checks ?? []).map(({ key, state, class: broken, since, detail }) =>
     [key, state, broken, since, state === 'unknown' ? detail : ''].join(' '),
   )
+}
+
+function progressOf(world: World): DrainProgress[] {
+  const { drainLooks, book, clock } = world
+  if (drainLooks.size === 0) return []
+  const times = { nowMs: clock.monotonicMs(), wallMs: clock.wallMs() }
+  return drainProgress(drainLooks, { deadlines: book.ledger.drains, ...times })
 }
 
 function listDrains(world: World): { list: Drain[]; count: number } {
@@ -88,11 +101,13 @@ function listDrains(world: World): { list: Drain[]; count: number } {
     count += deadlines.size
     for (const [destination, deadline] of deadlines) {
       if (list.length >= REPORT_LIST_MAX) break
+      const name = world.drainLooks.get(service)?.get(destination)?.drain.name
       list.push({
         service,
         destination,
         remainingSeconds: Math.max(0, Math.ceil((deadline - now) / 1_000)),
         connections: world.drainConnections.get(`${service} > ${destination}`) ?? 0,
+        ...(name === undefined ? {} : { drain: name }),
       })
     }
   }

@@ -6,6 +6,7 @@ import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Sessions } from './identity/sessions.ts'
 import { lockDataFolder } from './store/data-lock.ts'
+import type { Streaks } from './status/quorum.ts'
 import { openDatabase, type Connection } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
 import { countRevoked } from './store/host-store.ts'
@@ -15,6 +16,7 @@ import type { Deps, Log } from './verbs/deps.ts'
 import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
+import { quorumRound } from './verbs/quorum-round.ts'
 import type { Settings } from './env.ts'
 
 export type Assembled = {
@@ -28,6 +30,7 @@ export type Assembled = {
 type AssembleSettings = Omit<Settings, 'listen' | 'logLevel'>
 
 const HOUSEKEEPING_MS = 60_000
+const QUORUM_MS = 10_000
 
 export async function assemble(
   settings: AssembleSettings,
@@ -68,6 +71,7 @@ export async function assemble(
     )
     opened.push(listener.close)
     opened.push(repeatHousekeeping(deps))
+    opened.push(repeatQuorum(deps))
     return {
       deps,
       firstKey: secret === undefined ? undefined : { secret, file: keyFile },
@@ -123,6 +127,28 @@ function repeatHousekeeping(deps: Deps): () => Promise<void> {
       deps.log.warn({ err: error }, 'housekeeping failed'),
     )
   }, HOUSEKEEPING_MS)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await running
+  }
+}
+
+function repeatQuorum(deps: Deps): () => Promise<void> {
+  let running: Promise<void> | undefined
+  let streaks: Streaks = new Map()
+  const round = async (): Promise<void> => {
+    try {
+      streaks = await quorumRound(deps, streaks)
+    } catch (error) {
+      deps.log.warn({ err: error }, 'counting health failed')
+    } finally {
+      running = undefined
+    }
+  }
+  const timer = setInterval(() => {
+    running ??= round()
+  }, QUORUM_MS)
   timer.unref()
   return async () => {
     clearInterval(timer)

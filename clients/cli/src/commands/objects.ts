@@ -1,4 +1,4 @@
-/** get, delete, drain, activate, weight: single objects of the intent. */
+/** get, delete, activate, weight: single objects of the intent. */
 import type { Command } from 'commander'
 import * as z from 'zod'
 import { itemListSchema, mutationSchema, writtenSchema } from '../answers.ts'
@@ -16,9 +16,10 @@ const KINDS = [
   'pools',
   'virtual-services',
   'overrides',
+  'drains',
 ] as const
 /** Kinds that have a state to change. */
-const DRAINABLE = ['sites', 'directors', 'real-servers'] as const
+export const DRAINABLE = ['sites', 'directors', 'real-servers'] as const
 
 export function addObjectCommands(program: Command): void {
   program
@@ -40,21 +41,16 @@ export function addObjectCommands(program: Command): void {
     .action(async (kind: string, name: string, options: ChangeOptions, command: Command) =>
       change(contextOf(command), { method: 'DELETE', path: objectPath(kind, name) }, options),
     )
-  for (const [verb, state, what] of [
-    ['drain', 'drain', 'take no new connections there, keep those that stand'],
-    ['activate', 'active', 'take new connections there again'],
-  ] as const) {
-    program
-      .command(verb)
-      .description(`${what}: ${DRAINABLE.join(', ')}`)
-      .argument('<kind>')
-      .argument('<name>')
-      .option('--dry-run', 'show what would change')
-      .addHelpText('after', `\nExample:\n  lvsfleet ${verb} sites b`)
-      .action(async (kind: string, name: string, options: ChangeOptions, command: Command) =>
-        setState(contextOf(command), { kind, name, state }, options),
-      )
-  }
+  program
+    .command('activate')
+    .description(`take new connections there again: ${DRAINABLE.join(', ')}`)
+    .argument('<kind>')
+    .argument('<name>')
+    .option('--dry-run', 'show what would change')
+    .addHelpText('after', '\nExample:\n  lvsfleet activate sites b')
+    .action(async (kind: string, name: string, options: ChangeOptions, command: Command) =>
+      setState(contextOf(command), { kind, name, state: 'active' }, options),
+    )
   program
     .command('weight')
     .description('change the weight of one member of a pool')
@@ -105,7 +101,7 @@ async function change(
   printValue(answer, output, () => `done in revision ${writtenSchema.parse(answer).revision}`)
 }
 
-async function setState(
+export async function setState(
   context: Context,
   { kind, name, state }: { kind: string; name: string; state: string },
   options: ChangeOptions,
@@ -174,6 +170,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     'carriedBy',
   ],
   overrides: ['realServer', 'pool', 'kind', 'weight', 'expiresAt', 'owner', 'reason'],
+  drains: ['realServer', 'pool', 'site', 'director', 'deadline', 'owner', 'reason'],
 }
 
 function objectTable(kind: string, items: readonly Readonly<Record<string, unknown>>[]): string {

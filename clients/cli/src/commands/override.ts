@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { mutationSchema, writtenSchema } from '../answers.ts'
 import { CliError } from '../cli-error.ts'
+import { durationMs } from '../duration.ts'
 import { formatMutation } from '../output/plan.ts'
 import { printValue } from '../output/print.ts'
 import { contextOf, type Context } from './context.ts'
@@ -16,7 +17,6 @@ type OverrideOptions = {
 }
 
 const KINDS = ['down', 'up', 'weight']
-const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 export function addOverrideCommand(program: Command): void {
   program
@@ -56,7 +56,7 @@ async function override(
     realServer,
     kind,
     reason,
-    expiresAt: new Date(Date.now() + durationMs(options.for)).toISOString(),
+    expiresAt: new Date(Date.now() + durationMs('--for', options.for)).toISOString(),
     ...(pool === undefined ? {} : { pool }),
     ...(weight === undefined ? {} : { weight: Number(weight) }),
   }
@@ -71,11 +71,4 @@ async function override(
   }
   const { revision } = writtenSchema.parse(answer)
   printValue(answer, output, () => `done in revision ${revision}, until ${body.expiresAt}`)
-}
-
-function durationMs(text: string): number {
-  const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? []
-  const unitMs = UNITS_MS[unit ?? '']
-  if (unitMs === undefined) throw new CliError(`--for ${text} is no time such as 30m, 2h or 7d`, 2)
-  return Number(count) * unitMs
 }

@@ -1,5 +1,5 @@
 /** `status`: what is in force on this host, read from disk only; works with everything else dead. */
-import { HEALTH_STATES, type HealthReport } from '@lvs-fleet/contract'
+import { HEALTH_STATES, type DrainProgress, type HealthReport } from '@lvs-fleet/contract'
 import { EXIT, type Config } from '../config.ts'
 import { openReadOnlyDisk } from '../disk/node-disk.ts'
 import { holdReason } from '../hold.ts'
@@ -50,6 +50,9 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     const rest = `${drain.remainingSeconds} s left, ${drain.connections} connections`
     lines.push(`  drain   ${drain.service} > ${drain.destination}: ${rest}`)
   }
+  for (const one of snapshot.drainProgress) {
+    lines.push(`  drain   ${one.name}: ${drainText(one)}`)
+  }
   for (const one of (health?.checks ?? []).filter(({ state }) => state !== 'up')) {
     const broken = one.class === null ? '' : ` ${one.class}`
     lines.push(
@@ -62,6 +65,13 @@ function tableOf({ at, snapshot }: SavedStatus, held: string | undefined): strin
     lines.push(`  weight  ${service} > ${destination}: ${weight}: ${reasons.join(', ')}`)
   }
   return `${lines.join('\n')}\n`
+}
+
+function drainText(progress: DrainProgress): string {
+  const { destinations, drained, activeConnections, inactiveConnections } = progress
+  if (drained === destinations) return `drained, all ${destinations} destinations are out`
+  const left = `${activeConnections} active, ${inactiveConnections} other connections`
+  return `${drained} of ${destinations} destinations are out; ${left}; ${progress.remainingSeconds} s left`
 }
 
 function healthLine(health: HealthReport | null): string {

@@ -23,6 +23,8 @@ export type Receiver = {
   readonly rejection: Rejection | null
   offer(lines: AsyncIterable<string>, options: OfferOptions): Promise<Offer>
   reject(rejection: Rejection): Offer
+  /** The control plane answered with a state, or that there is no newer one. */
+  noteContact(): void
 }
 
 export type PollerDeps = {
@@ -73,6 +75,7 @@ export function createPoller(deps: PollerDeps): Poller {
       return { offer: undefined, waitMs: backoffMs(failures, random, answer.retryAfterMs) }
     }
     isUnpublished = false
+    agent.noteContact()
     if (answer.is === 'unchanged') {
       failures = 0
       return { offer: undefined, waitMs: spacing(answer.pollSeconds) }

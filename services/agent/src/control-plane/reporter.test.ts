@@ -43,6 +43,35 @@ test('reports of a later life have higher numbers, although few numbers are writ
   assert.equal(disk.effectCount - before, 3)
 })
 
+test('an unchanged report is sent again every five minutes, and every minute while something is down', async () => {
+  for (const [down, minutes] of [
+    [0, 5],
+    [1, 1],
+  ] as const) {
+    const clock = createFakeClock()
+    const sent: number[] = []
+    const { agent } = await createFakeHost()
+    const reporter = createReporter({
+      disk: createFakeDisk(),
+      clock,
+      log: () => undefined,
+      controlPlane: {
+        report: async () => {
+          sent.push(clock.monotonicMs())
+          return { is: 'taken' }
+        },
+      },
+      counters: { seq: 0, driftCount: 0 },
+    })
+    const health = { counts: { up: 1, down, held: 0, unknown: 0 }, checks: [], events: [] }
+    for (let second = 0; second <= 600; second++) {
+      await reporter.send({ ...agent.snapshot(), health })
+      clock.advance(1_000)
+    }
+    assert.equal(sent.length, 1 + 10 / minutes)
+  }
+})
+
 test('repairs counted in one life are known to the next', async () => {
   const disk = createFakeDisk()
   await life(disk, 2, 7)

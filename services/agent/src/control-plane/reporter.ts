@@ -13,6 +13,8 @@ const FILE = 'counters.json'
 const REPEAT_MS = 5 * 60_000
 /** While destinations drain, their remaining time is worth a report this often. */
 const DRAIN_REPEAT_MS = 10_000
+/** While something is down, other directors count on what this one sees: see status/quorum.ts of the API. */
+const DOWN_REPEAT_MS = 60_000
 /** Numbers taken from the disk at a time; a life that ends leaves the rest unused. */
 const SEQ_BLOCK = 100
 
@@ -44,7 +46,7 @@ export function createReporter(deps: {
   return {
     async send(snapshot, signal) {
       const fingerprint = fingerprintOf(snapshot)
-      const repeatMs = snapshot.drainCount > 0 ? DRAIN_REPEAT_MS : REPEAT_MS
+      const repeatMs = repeatMsOf(snapshot)
       if (fingerprint === sent && clock.monotonicMs() - sentAtMs < repeatMs) return true
       seq++
       const { driftCount } = snapshot
@@ -63,4 +65,9 @@ export function createReporter(deps: {
       return true
     },
   }
+}
+
+function repeatMsOf({ drainCount, health }: Snapshot): number {
+  if (drainCount > 0) return DRAIN_REPEAT_MS
+  return (health?.counts.down ?? 0) > 0 ? DOWN_REPEAT_MS : REPEAT_MS
 }

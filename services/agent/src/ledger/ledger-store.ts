@@ -30,6 +30,9 @@ const ledgerFileSchema = z.object({
   lingerSeconds: z.int().min(0),
   services: z.array(z.tuple([z.string(), z.int()])),
   drains: z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))])),
+  askedDrains: z
+    .array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))]))
+    .default([]),
   devices: z.array(deviceStateSchema),
   guePorts: z.array(guePortStateSchema).default([]),
   addresses: z.array(z.tuple([z.string(), addressStateSchema])),
@@ -100,6 +103,7 @@ function fromFile(file: LedgerFile): Ledger {
     lingerSeconds: file.lingerSeconds,
     services: new Map(file.services),
     drains: new Map(file.drains.map(([key, entries]) => [key, new Map(entries)])),
+    askedDrains: new Map(file.askedDrains.map(([key, entries]) => [key, new Map(entries)])),
     devices: new Map(file.devices.map((device) => [device.name, device])),
     guePorts: new Map(file.guePorts.map((guePort) => [guePortKey(guePort), guePort])),
     addresses: new Map(file.addresses),
@@ -120,6 +124,7 @@ function toFile(ledger: Ledger, sequence: number): LedgerFile {
     lingerSeconds: ledger.lingerSeconds,
     services: [...ledger.services],
     drains: [...ledger.drains].map(([key, entries]) => [key, [...entries]]),
+    askedDrains: [...ledger.askedDrains].map(([key, entries]) => [key, [...entries]]),
     devices: [...ledger.devices.values()],
     guePorts: [...ledger.guePorts.values()],
     addresses: [...ledger.addresses],

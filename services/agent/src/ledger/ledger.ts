@@ -37,6 +37,8 @@ export type Ledger = {
   readonly services: Map<string, number>
   /** Service key → destination key → deadline. */
   readonly drains: Map<string, ReadonlyMap<string, number>>
+  /** Of drains that an operator asked for: service key → destination key → the wall clock's deadline (ms since 1970). */
+  readonly askedDrains: Map<string, ReadonlyMap<string, number>>
   readonly devices: Map<string, DeviceState>
   readonly guePorts: Map<string, GuePortState>
   readonly addresses: Map<string, AddressState>
@@ -57,6 +59,7 @@ export function emptyLedger(scope: string): Ledger {
     lingerSeconds: 0,
     services: new Map(),
     drains: new Map(),
+    askedDrains: new Map(),
     devices: new Map(),
     guePorts: new Map(),
     addresses: new Map(),

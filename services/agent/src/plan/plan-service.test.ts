@@ -10,10 +10,12 @@ import {
   type ServiceState,
 } from '@lvs-fleet/contract'
 import type { ObservedDestination } from '../kernel/kernel.ts'
+import { NO_LOOKS } from './drain-look.ts'
 import { planService, type ServiceContext, type StandingService } from './plan-service.ts'
 
 const STATS = { connections: 0n, inPackets: 0n, outPackets: 0n, inBytes: 0n, outBytes: 0n }
 const NOW = 1_000_000
+const WALL = 2_000_000
 
 function wanted(
   weights: Record<string, number>,
@@ -220,7 +222,10 @@ for (const row of ROWS) {
       adopt: false,
       nowMs: NOW,
       drainSeconds: 60,
+      wallMs: WALL,
       drains: new Map(),
+      asked: new Map(),
+      looks: NO_LOOKS,
       ...row.context,
     })
     assert.deepEqual(plan.edits.map(describeOp), row.edits ?? [])

@@ -1,7 +1,7 @@
 /**
  * Plans one virtual service: what is wanted, what stands, what is ours → edits, then removals.
  * Pure. Whatever leaves is drained: weight 0 first, removed when idle or at its deadline; what comes
- * back is an ordinary edit again. A service that stands and is not ours is left alone unless adopted.
+ * back is an ordinary edit again. What an operator drains leaves in the same way, by its own deadline. A service that stands and is not ours is left alone unless adopted.
  */
 import {
   createService,
@@ -14,10 +14,10 @@ import {
   serviceRef,
   type FailedOp,
   type Op,
-  type ServiceRef,
   type ServiceState,
 } from '@lvs-fleet/contract'
 import type { ObservedDestination, ObservedService } from '../kernel/kernel.ts'
+import { hasConnections, isQuiet, NO_LOOKS, withoutDrains, type DrainLooks } from './drain-look.ts'
 
 /** A virtual service as the kernel holds it, with its destinations. */
 export type StandingService = ObservedService & {
@@ -28,11 +28,17 @@ export type ServiceContext = {
   readonly owned: boolean
   /** Take over what is wanted and stands, though not ours. */
   readonly adopt: boolean
+  /** Boot clock. */
   readonly nowMs: number
+  readonly wallMs: number
   /** Of the state that last had what leaves now. */
   readonly drainSeconds: number
   /** Drains that run already: destination key → deadline. */
   readonly drains: ReadonlyMap<string, number>
+  /** Those of them that an operator asked for: destination key → the wall clock's deadline that theirs was made from. */
+  readonly asked: ReadonlyMap<string, number>
+  /** Of what operators drain: taken from the same look as what stands. */
+  readonly looks: DrainLooks
 }
 
 export type ServicePlan = {
@@ -42,6 +48,7 @@ export type ServicePlan = {
   readonly removals: readonly Op[]
   /** Drains that run after this plan. */
   readonly drains: ReadonlyMap<string, number>
+  readonly asked: ReadonlyMap<string, number>
   /** Ownership before the plan is carried out. */
   readonly owned: boolean
   readonly conflict: FailedOp | null
@@ -55,7 +62,7 @@ export function planService(
   context: ServiceContext,
 ): ServicePlan {
   if (observed === undefined) {
-    const edits = desired === undefined ? [] : createService(desired)
+    const edits = desired === undefined ? [] : createService(withoutDrains(desired))
     return nothingElse({ edits, owned: desired !== undefined })
   }
   if (!context.owned) {
@@ -68,39 +75,51 @@ export function planService(
 
 /** The service stands, is wanted and ours (or to be taken over). */
 function planStanding(
-  desired: ServiceState,
+  wanted: ServiceState,
   observed: StandingService,
   context: ServiceContext,
 ): ServicePlan {
+  const desired = withoutDrains(wanted)
   const diff = diffService(desired, observed)
   if (diff.edits.length === 0 && diff.removals.length === 0) return nothingElse({ owned: true })
   const leaving = diff.removals.length === 0 ? [] : notIn(desired, observed.destinations)
-  const { removals, drains } = planDrains(desired, leaving, context)
-  return { edits: raiseBeforeLower(diff.edits), removals, drains, owned: true, conflict: null }
+  const { removals, ...running } = planDrains(desired, leaving, context)
+  const edits = raiseBeforeLower(diff.edits)
+  return { edits, removals, ...running, owned: true, conflict: null }
 }
 
 /** The service left the state: drain all it has, and remove it with the last. */
 function planDeparture(observed: StandingService, context: ServiceContext): ServicePlan {
-  const { removals, drains } = planDrains(observed, observed.destinations, context)
-  if (drains.size === 0) removals.push({ kind: 'service.remove', service: serviceRef(observed) })
-  return { edits: [], removals, drains, owned: true, conflict: null }
+  const all = { ...context, looks: NO_LOOKS }
+  const { removals, ...running } = planDrains(observed, observed.destinations, all)
+  if (running.drains.size === 0) {
+    removals.push({ kind: 'service.remove', service: serviceRef(observed) })
+  }
+  return { edits: [], removals, ...running, owned: true, conflict: null }
 }
+
+type Drains = Pick<ServicePlan, 'drains' | 'asked'> & { readonly removals: Op[] }
 
 /** Weight 0 for each destination that leaves and may still have connections, removal for the others. */
 function planDrains(
   service: ServiceState | StandingService,
   leaving: readonly ObservedDestination[],
   context: ServiceContext,
-): { removals: Op[]; drains: ReadonlyMap<string, number> } {
-  if (leaving.length === 0) return { removals: [], drains: NO_DRAINS }
+): Drains {
+  if (leaving.length === 0) return { removals: [], drains: NO_DRAINS, asked: NO_DRAINS }
   const quiesces: Op[] = []
   const removals: Op[] = []
   const drains = new Map<string, number>()
+  const asked = new Map<string, number>()
   for (const destination of leaving) {
     const key = destinationKey(destination)
-    const deadline = context.drains.get(key) ?? context.nowMs + context.drainSeconds * 1_000
-    const quiet = destination.weight === 0 && isIdle(service, destination)
-    if (quiet || deadline <= context.nowMs) {
+    const look = context.looks.get(key)
+    const deadline = deadlineOf(key, context)
+    const isDone =
+      look === undefined
+        ? destination.weight === 0 && !hasConnections(service, destination)
+        : isQuiet(look, context.nowMs)
+    if (isDone || deadline <= context.nowMs) {
       removals.push({
         kind: 'destination.remove',
         service: serviceRef(service),
@@ -109,6 +128,7 @@ function planDrains(
       continue
     }
     drains.set(key, deadline)
+    if (look !== undefined) asked.set(key, look.drain.deadline)
     if (destination.weight !== 0) {
       const from = destinationConfig(destination)
       const to = { ...from, weight: 0 }
@@ -121,14 +141,26 @@ function planDrains(
       })
     }
   }
-  return { removals: [...quiesces, ...removals], drains }
+  return { removals: [...quiesces, ...removals], drains, asked }
 }
 
-/** UDP has no active count, and a mark may carry it: idle only when the kernel has forgotten the clients too. */
-function isIdle(service: ServiceRef, destination: ObservedDestination): boolean {
-  if (destination.activeConnections > 0) return false
-  const mayBeUdp = 'firewallMark' in service || service.protocol === 'udp'
-  return !mayBeUdp || destination.inactiveConnections === 0
+/**
+ * On the boot clock. One that runs stays, unless an operator changed it; what leaves the state while an operator drains it
+ * has the service's own time, and never more than it had before.
+ */
+function deadlineOf(key: string, context: ServiceContext): number {
+  const { nowMs, wallMs, looks } = context
+  const running = context.drains.get(key)
+  const asked = context.asked.get(key)
+  const drain = looks.get(key)?.drain
+  if (drain !== undefined) {
+    return running !== undefined && asked === drain.deadline
+      ? running
+      : nowMs + (drain.deadline - wallMs)
+  }
+  const own = nowMs + context.drainSeconds * 1_000
+  if (running === undefined) return own
+  return asked === undefined ? running : Math.min(running, own)
 }
 
 /**
@@ -165,7 +197,8 @@ export function conflictMessage(object: string): string {
 }
 
 function nothingElse(plan: Partial<ServicePlan>): ServicePlan {
-  return { edits: [], removals: [], drains: NO_DRAINS, owned: false, conflict: null, ...plan }
+  const none = { edits: [], removals: [], drains: NO_DRAINS, asked: NO_DRAINS }
+  return { ...none, owned: false, conflict: null, ...plan }
 }
 
 function endOf(destination: ObservedDestination): Pick<ObservedDestination, 'address' | 'port'> {

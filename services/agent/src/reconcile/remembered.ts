@@ -5,6 +5,7 @@
  */
 import { destinationKey, type ServiceState } from '@lvs-fleet/contract'
 import type { ObservedDestination } from '../kernel/kernel.ts'
+import { hasDrains } from '../plan/drain-look.ts'
 import type { World } from './world.ts'
 
 /** The service before the change that is to be made; undefined where nobody knows what stands. */
@@ -32,6 +33,8 @@ export function recall(
   if (!ledger.services.has(key) || ledger.drains.has(key) || world.troubles.has(key)) {
     return undefined
   }
+  // What drains may be gone already, and one whose drain was cancelled too.
+  if (hasDrains(before) || hasDrains(after)) return undefined
   const staying = new Set(after.destinations.map(destinationKey))
   if (!before.destinations.every((destination) => staying.has(destinationKey(destination)))) {
     return undefined

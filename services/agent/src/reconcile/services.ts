@@ -3,9 +3,16 @@
  * Ownership and drain deadlines are on disk before the kernel hears of them; what could not be made is not
  * owned after.
  */
-import { destinationKey, serviceKey, serviceRef, type Op } from '@lvs-fleet/contract'
+import {
+  destinationKey,
+  serviceKey,
+  serviceRef,
+  type DestinationRef,
+  type Op,
+} from '@lvs-fleet/contract'
 import { applyGroups, SKIPPED, type Group } from '../apply/apply.ts'
 import type { ObservedDestination, ObservedService, Outcome } from '../kernel/kernel.ts'
+import { goneLook, lookAtDrains, NO_LOOKS } from '../plan/drain-look.ts'
 import {
   planService,
   type ServiceContext,
@@ -170,16 +177,24 @@ function planOne(
   const ownedDrainSeconds = ledger.services.get(key)
   const wasOwned = ownedDrainSeconds !== undefined && !claimed
   const drainsBefore = ledger.drains.get(key) ?? NO_DRAINS
+  const standing = observed?.destinations ?? []
+  const before = world.drainLooks.get(key) ?? NO_LOOKS
+  const looks = lookAtDrains(desired, standing, { before, nowMs })
+  if (looks.size === 0) world.drainLooks.delete(key)
+  else world.drainLooks.set(key, looks)
   const context: ServiceContext = {
     owned: wasOwned,
     adopt: world.inForce.host.adopt,
     nowMs,
+    wallMs: world.clock.wallMs(),
     drainSeconds: ownedDrainSeconds ?? desired?.drainSeconds ?? 0,
     drains: drainsBefore,
+    asked: ledger.askedDrains.get(key) ?? NO_DRAINS,
+    looks,
   }
   const plan = planService(desired, observed, context)
   for (const end of drainsBefore.keys()) world.drainConnections.delete(`${key} > ${end}`)
-  noteDrainConnections(world, key, plan, observed?.destinations ?? [])
+  noteDrainConnections(world, key, plan, standing)
   const settled =
     plan.edits.length === 0 &&
     plan.removals.length === 0 &&
@@ -248,6 +263,11 @@ function writeAhead(world: World, { key, plan, wasOwned, drainsBefore }: Planned
     else ledger.drains.set(key, plan.drains)
     book.touch()
   }
+  if (!sameDeadlines(plan.asked, ledger.askedDrains.get(key) ?? NO_DRAINS)) {
+    if (plan.asked.size === 0) ledger.askedDrains.delete(key)
+    else ledger.askedDrains.set(key, plan.asked)
+    book.touch()
+  }
 }
 
 /** What the outcomes say about what stands, what is ours, what failed and what was drift. */
@@ -265,6 +285,7 @@ function settle(
       done.push(outcome.op)
       noteStanding(world, key, outcome.op)
       if (outcome.op.kind === 'service.remove') release(world, key)
+      if (outcome.op.kind === 'destination.remove') noteGone(world, key, outcome.op.destination)
     } else if (outcome.op.kind === 'service.create' && !wasOwned && outcome.code !== 'ETIMEDOUT') {
       // Not made, so not ours; a timeout may have made it.
       release(world, key)
@@ -294,6 +315,7 @@ function unexpected(done: readonly Op[], { drainsBefore }: Planned): Op[] {
 function release(world: World, key: string): void {
   const { ledger } = world.book
   const had = ledger.services.delete(key)
+  ledger.askedDrains.delete(key)
   if (ledger.drains.delete(key) || had) world.book.touch()
   if (!world.inForce.services.has(key)) world.troubles.drop(key)
 }
@@ -328,6 +350,14 @@ function noteDrainConnections(
     const connections = destination.activeConnections + destination.inactiveConnections
     world.drainConnections.set(`${key} > ${end}`, connections)
   }
+}
+
+function noteGone(world: World, key: string, destination: DestinationRef): void {
+  const looks = world.drainLooks.get(key)
+  const end = destinationKey(destination)
+  const look = looks?.get(end)
+  if (looks === undefined || look === undefined) return
+  world.drainLooks.set(key, new Map(looks).set(end, goneLook(look)))
 }
 
 function sameDeadlines(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {

@@ -2,6 +2,7 @@
 import { REPORT_LIST_MAX, describeOp, type Drift, type Op } from '@lvs-fleet/contract'
 import type { Kernel, ObservedService } from '../kernel/kernel.ts'
 import type { LedgerBook } from '../ledger/ledger-store.ts'
+import type { DrainLooks } from '../plan/drain-look.ts'
 import { errnoOf, type Clock, type Log } from '../ports.ts'
 import type { InForce } from '../state/candidate.ts'
 import { failedOp, type Troubles } from './troubles.ts'
@@ -24,6 +25,8 @@ export type World = {
   readonly repairs: Repairs
   /** Connections of draining destinations when last looked: `service > destination`. */
   readonly drainConnections: Map<string, number>
+  /** What operators drain, by virtual service, as last seen. */
+  readonly drainLooks: Map<string, DrainLooks>
 }
 
 /** Repairs of what changed behind our back: the newest ones, and how many there ever were. */

@@ -167,7 +167,9 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
         sameDestinationConfig(destination, other) &&
         sameKeys(destination.checks, other.checks) &&
         sameJson(destination.placement, other.placement) &&
-        sameJson(destination.overrides, other.overrides)
+        sameJson(destination.overrides, other.overrides) &&
+        sameJson(destination.quorum, other.quorum) &&
+        sameJson(destination.drain, other.drain)
       )
     })
   )

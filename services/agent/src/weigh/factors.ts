@@ -58,8 +58,10 @@ function neutral(name: FactorName, { destination }: Member): number {
   return name === 'intent' ? destination.weight : 1
 }
 
-function intentOf({ destination: { weight } }: Member): Said {
-  const why = weight === 0 ? 'weight 0, or drained' : 'weight in the pool'
+function intentOf({ destination: { weight, drain } }: Member): Said {
+  const drained =
+    drain === undefined ? 'weight 0, or drained' : `drain ${drain.name}: ${drain.reason}`
+  const why = weight === 0 ? drained : 'weight in the pool'
   return { name: 'intent', value: weight, why }
 }
 
@@ -74,11 +76,18 @@ function overrideOf({ destination, override, weight }: Member): Said {
 
 function healthOf(member: Member, { targets, now }: FactorContext): Said {
   const { health, isUp, override, level } = member
-  const said =
+  const own =
     health === undefined ? 'not checked' : `${health.class ?? health.state}: ${health.why}`
+  const { quorum } = member.destination
+  const said =
+    member.isOutvoted && quorum !== undefined
+      ? `quorum: ${quorum.why}; seen from here: ${own}`
+      : own
   const ignored = targets.ignoring.get(level)
   const changedWallMs =
-    health === undefined ? now.wallMs : now.wallMs - (now.monotonicMs - health.sinceMs)
+    health === undefined || member.isOutvoted
+      ? now.wallMs
+      : now.wallMs - (now.monotonicMs - health.sinceMs)
   if (override?.kind === 'up') return { name: 'health', value: 1, why: `override up; ${said}` }
   if (isUp) return { name: 'health', value: 1, why: said, changedWallMs }
   if (ignored !== undefined) return { name: 'health', value: 1, why: `${ignored}; ${said}` }

@@ -12,6 +12,7 @@ import {
   type WeightFactor,
 } from '@lvs-fleet/contract'
 import { UNKNOWN_KEEPS_MS, type Health, type HealthOf } from './health.ts'
+import { lookAtQuorum } from './quorum.ts'
 import { rampAt } from './ramp.ts'
 
 export type Now = {
@@ -45,6 +46,8 @@ export type Member = {
   readonly weight: number
   readonly override: OverrideState | undefined
   readonly health: Health | undefined
+  /** Down because other directors say so, whatever this one sees. */
+  readonly isOutvoted: boolean
   readonly isUp: boolean
   readonly isServing: boolean
   readonly rampFromMs: number | null
@@ -61,6 +64,8 @@ export type MemberInputs = {
   readonly policy: Pick<Policy, 'slowStartSeconds'>
   readonly healthOf: HealthOf
   readonly now: Now
+  /** Boot clock, ms: when the control plane last answered. */
+  readonly contactMs: number | undefined
   readonly memory: MemberMemory | undefined
   /** Undefined without a policy. */
   readonly placement: Placement | undefined
@@ -73,7 +78,8 @@ export function memberOf(destination: DestinationState, inputs: MemberInputs): M
   const override = destination.overrides?.find((one) => one.expiresAt > now.wallMs)
   const health = inputs.healthOf(destination)
   const weight = weightOf(destination.weight, override)
-  const isUp = override?.kind === 'up' || isHealthy(health, inputs)
+  const quorum = lookAtQuorum(destination.quorum, inputs.contactMs, now)
+  const isUp = override?.kind === 'up' || (!quorum.counts && isHealthy(health, inputs))
   const isServing = isUp && weight > 0
   const began = isServing && !wasServing(inputs) ? now.monotonicMs : (memory?.rampFromMs ?? null)
   const ramp =
@@ -89,12 +95,18 @@ export function memberOf(destination: DestinationState, inputs: MemberInputs): M
     weight,
     override,
     health,
+    isOutvoted: quorum.counts,
     isUp,
     isServing,
     rampFromMs: ramp.nextMs === null ? null : began,
     rampPercent: ramp.percent,
     memory,
-    nextMs: earliest([ramp.nextMs, expiryMs(override, now), unknownEndsMs(health, isUp)]),
+    nextMs: earliest([
+      ramp.nextMs,
+      expiryMs(override, now),
+      unknownEndsMs(health, isUp),
+      quorum.nextMs,
+    ]),
   }
 }
 

@@ -41,6 +41,8 @@ export type WeighInputs = {
   /** As intent had it when it was last weighed; undefined after a start. */
   readonly before: ServiceState | undefined
   readonly memory: Memory | undefined
+  /** Boot clock, ms: when the control plane last answered; absent = not in this life. */
+  readonly contactMs?: number | undefined
 }
 
 export type Weighed = {
@@ -119,7 +121,7 @@ function asReported({ sinceWallMs, ...factor }: Factor): WeightFactor {
 function membersOf(
   service: ServiceState,
   policy: Policy,
-  { healthOf, now, before, memory }: WeighInputs,
+  { healthOf, now, before, memory, contactMs }: WeighInputs,
 ): Member[] {
   const old =
     before === undefined
@@ -133,6 +135,7 @@ function membersOf(
       policy,
       healthOf,
       now,
+      contactMs,
       memory: memory?.members.get(key),
       placement: service.policy === undefined ? undefined : destination.placement,
       before: old === undefined ? 'unknown' : (old.get(key) ?? 'absent'),

@@ -17,8 +17,9 @@ type Tracked = {
   readonly memory: Memory
   readonly otherCount: number
   readonly nextMs: number | null
-  /** When it was weighed. */
+  /** When it was weighed, and what was heard by then. */
   readonly at: Now
+  readonly contactMs: number | undefined
 }
 
 export type Explained = { readonly list: WeighedDestination[]; readonly count: number }
@@ -30,6 +31,7 @@ export class Weighing {
   /** Of a life before this one, until it is used. */
   private readonly remembered: Map<string, Memory>
   private readonly tracked = new Map<string, Tracked>()
+  private contactMs: number | undefined
   /** What was last explained; undefined once anything was weighed since. */
   private said: Explained | undefined
 
@@ -44,6 +46,11 @@ export class Weighing {
     this.clock = given.clock
     this.health = given.health
     this.remembered = new Map(given.remembered)
+  }
+
+  /** The control plane answered, whatever it said. */
+  noteContact(): void {
+    this.contactMs = this.clock.monotonicMs()
   }
 
   /** A change of intent as a change of what is to be in the kernel. */
@@ -100,9 +107,9 @@ export class Weighing {
     const list: WeighedDestination[] = []
     for (const one of [...others.filter(isUnusual), ...others.filter((it) => !isUnusual(it))]) {
       if (list.length >= max) break
-      const { intent, memory, at } = one
+      const { intent, memory, at, contactMs } = one
       const healthOf = this.health?.healthOf ?? nobodyChecks(memory, at)
-      const again = weigh(intent, { healthOf, now: at, before: intent, memory })
+      const again = weigh(intent, { healthOf, now: at, before: intent, memory, contactMs })
       list.push(...again.explain().slice(0, max - list.length))
     }
     const count = others.reduce((sum, { otherCount }) => sum + otherCount, 0)
@@ -139,11 +146,20 @@ export class Weighing {
     this.said = undefined
     // Most services are such, and there may be thousands of them.
     if (memory === undefined && isPlain(intent, healthOf)) return intent
-    const weighed = weigh(intent, { healthOf, now, before, memory })
+    const { contactMs } = this
+    const weighed = weigh(intent, { healthOf, now, before, memory, contactMs })
     const { service, otherCount, nextMs } = weighed
     const isForgotten = nextMs === null && weighed.memory.members.size === 0 && otherCount === 0
     if (isForgotten && intent.policy === undefined) this.tracked.delete(key)
-    else this.tracked.set(key, { intent, memory: weighed.memory, otherCount, nextMs, at: now })
+    else
+      this.tracked.set(key, {
+        intent,
+        memory: weighed.memory,
+        otherCount,
+        nextMs,
+        at: now,
+        contactMs,
+      })
     return service
   }
 
@@ -156,7 +172,10 @@ export class Weighing {
 function isPlain({ policy, destinations }: ServiceState, healthOf: HealthOf): boolean {
   return (
     policy === undefined &&
-    destinations.every((one) => one.overrides === undefined && healthOf(one)?.state !== 'down')
+    destinations.every(
+      (one) =>
+        one.overrides === undefined && one.quorum === undefined && healthOf(one)?.state !== 'down',
+    )
   )
 }
 

@@ -12,6 +12,7 @@ import { problem, type Problem } from '../intent/problem.ts'
 import { checkProblems } from './checks.ts'
 import { createChooser, routesOf } from './destinations.ts'
 import { expandDirector, type ServiceRoutes } from './expand-director.ts'
+import { drainWarnings } from './drain.ts'
 import {
   assertDistinctDevices,
   expandRealServer,
@@ -65,6 +66,7 @@ export function compileFleet(fleet: Fleet): Compiled {
     warnings.push(
       ...deliveryWarnings(director, carried, index),
       ...datagramWarnings(director, carried, index),
+      ...drainWarnings(director, carried),
     )
     collectIncoming(incoming, director, carried)
     const { name, site } = director

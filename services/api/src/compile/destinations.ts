@@ -4,7 +4,12 @@
  * the three can never disagree.
  */
 import { familyOf, type Placement } from '@lvs-fleet/contract'
-import type { DirectorSpec, RealServerSpec, VirtualServiceSpec } from '../intent/kinds.ts'
+import type {
+  DirectorSpec,
+  DrainSpec,
+  RealServerSpec,
+  VirtualServiceSpec,
+} from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
 import {
   chooseForwarding,
@@ -26,6 +31,8 @@ export type Route = Listener & {
   /** Undefined where the pool has no policy. */
   readonly placement: Placement | undefined
   readonly choice: ForwardingChoice
+  /** What operators drain; null = nothing that concerns it. */
+  readonly drain: DrainSpec | null
   readonly weight: number
   readonly weightReasons: readonly string[]
 }
@@ -55,7 +62,8 @@ export function routesOf(
         request,
         tunnel,
       })
-      const { weight, reasons } = effectiveWeight(director, server, member, index)
+      const drain = index.drainOf(director.name, server, service.pool)
+      const { weight, reasons } = effectiveWeight({ director, server, member, drain }, index)
       routes.push({
         ...listener,
         serverPort,
@@ -64,6 +72,7 @@ export function routesOf(
         memberPath,
         placement: policy === null ? undefined : placementOf(director, resolved, policy, index),
         choice,
+        drain,
         weight,
         weightReasons: reasons,
       })

@@ -21,9 +21,15 @@ import type { FleetIndex } from './fleet-index.ts'
 /** In the order in which they are set. */
 export function directorSysctls(
   director: DirectorSpec,
-  { services, sourceNats, paths }: Pick<HostState, 'services' | 'sourceNats' | 'paths'>,
+  needs: Pick<HostState, 'services' | 'sourceNats' | 'paths'> & {
+    /** A drain asks for it. */
+    readonly expireTemplates: boolean
+  },
 ): SysctlState[] {
-  const { ipvs } = director
+  const { services, sourceNats, paths } = needs
+  const ipvs = needs.expireTemplates
+    ? { ...director.ipvs, expireQuiescentTemplate: true }
+    : director.ipvs
   // Without conntrack entries of IPVS connections, netfilter's NAT passes them by without a word.
   const conntrack = sourceNats.length > 0 ? true : ipvs.conntrack
   return [

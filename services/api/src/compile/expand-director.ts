@@ -20,9 +20,10 @@ import type { DirectorSpec, VirtualServiceSpec } from '../intent/kinds.ts'
 import { createCheckBook, type CheckBook } from './checks.ts'
 import type { Route } from './destinations.ts'
 import { directorSysctls, directorTimeouts, syncDaemons } from './director-settings.ts'
+import { asksToExpireTemplates, expandDrain, templatesExpire } from './drain.ts'
 import type { FleetIndex } from './fleet-index.ts'
 import { listenersOf, marksOf } from './listeners.ts'
-import { expandOverride, expandPolicy } from './policy.ts'
+import { expandOverride, expandPolicy, expandQuorum } from './policy.ts'
 import { pathsOf } from './paths.ts'
 
 export type ServiceRoutes = {
@@ -38,9 +39,8 @@ export function expandDirector(
 ): HostState {
   const paths = pathsOf(director, carried, index)
   const checks = createCheckBook(index, paths)
-  const services = carried.flatMap(({ service, routes }) =>
-    expandService(service, routes, index, checks),
-  )
+  const context = { index, checks, waitForTemplates: !templatesExpire(director, carried) }
+  const services = carried.flatMap(({ service, routes }) => expandService(service, routes, context))
   const sourceNats = sourceNatsOf(carried)
   const vips = new Map<Ip, AddressState>()
   for (const { service } of carried) {
@@ -55,7 +55,12 @@ export function expandDirector(
     devices: [],
     guePorts: [],
     addresses: [...vips.values()].toSorted((a, b) => compareIps(a.address, b.address)),
-    sysctls: directorSysctls(director, { services, sourceNats, paths }),
+    sysctls: directorSysctls(director, {
+      services,
+      sourceNats,
+      paths,
+      expireTemplates: asksToExpireTemplates(carried),
+    }),
     clamps: [],
     sourceNats,
     paths,
@@ -67,13 +72,20 @@ export function expandDirector(
   }
 }
 
+/** What all virtual services of a director share. */
+type Context = {
+  readonly index: FleetIndex
+  readonly checks: CheckBook
+  /** Persistent clients of what drains stay while the kernel knows them. */
+  readonly waitForTemplates: boolean
+}
+
 function expandService(
   service: VirtualServiceSpec,
   routes: readonly Route[],
-  index: FleetIndex,
-  checks: CheckBook,
+  context: Context,
 ): ServiceState[] {
-  const policy = index.policyOf(service.pool)
+  const policy = context.index.policyOf(service.pool)
   const expanded = new Map<string, ServiceState>()
   for (const { ref, vip } of listenersOf(service)) {
     const key = serviceKey(ref)
@@ -89,7 +101,7 @@ function expandService(
       drainSeconds: service.drainSeconds,
       ...(policy === null ? {} : { policy: expandPolicy(policy) }),
       destinations: own
-        .flatMap((route) => expandDestination(service, route, index, checks))
+        .flatMap((route) => expandDestination(service, route, context))
         .toSorted(byDestinationKey),
     })
   }
@@ -126,11 +138,11 @@ function expandPersistence(
 function expandDestination(
   service: VirtualServiceSpec,
   route: Route,
-  index: FleetIndex,
-  checks: CheckBook,
+  { index, checks, waitForTemplates }: Context,
 ): DestinationState[] {
   if (!route.choice.ok) return []
   const check = checks.of(service, route)
+  const quorum = index.quorumOf(route.server.name, service.pool)
   const overrides = index.overridesOf(route.server.name, service.pool).map(expandOverride)
   return [
     {
@@ -144,6 +156,10 @@ function expandDestination(
       ...(check === undefined ? {} : { checks: [check.key] }),
       ...(route.placement === undefined ? {} : { placement: route.placement }),
       ...(overrides.length === 0 ? {} : { overrides }),
+      ...(quorum === null ? {} : { quorum: expandQuorum(quorum) }),
+      ...(route.drain === null
+        ? {}
+        : { drain: expandDrain(route.drain, waitForTemplates && service.persistence !== null) }),
     },
   ]
 }

@@ -4,6 +4,7 @@ import type { CheckSpec } from '../intent/check.ts'
 import type { Fleet } from '../intent/fleet.ts'
 import type {
   DirectorSpec,
+  DrainSpec,
   OverrideSpec,
   PoolSpec,
   RealServerSpec,
@@ -33,6 +34,10 @@ export type FleetIndex = {
   readonly policyOf: (pool: string) => PoolPolicy | null
   /** Overrides that concern a real server in a pool, the one that counts first. */
   readonly overridesOf: (realServer: string, pool: string) => readonly OverrideSpec[]
+  /** That it is down by the quorum rule of the pool; null = it is not. */
+  readonly quorumOf: (realServer: string, pool: string) => OverrideSpec | null
+  /** The drain that counts for a real server in a pool on a director: of several the one that ends first. */
+  readonly drainOf: (director: string, server: RealServerSpec, pool: string) => DrainSpec | null
   /** Virtual services that each director carries, in order of their names. */
   readonly carriedBy: ReadonlyMap<string, readonly VirtualServiceSpec[]>
   /** Bytes of the largest packet from one site to another. */
@@ -48,7 +53,14 @@ export function indexFleet(fleet: Fleet): FleetIndex {
   const members = new Map(fleet.pools.map((pool) => [pool.name, resolveMembers(pool, servers)]))
   const checks = new Map(fleet.pools.map((pool) => [pool.name, pool.check]))
   const policies = new Map(fleet.pools.map((pool) => [pool.name, pool.policy]))
-  const overrides = Map.groupBy(fleet.overrides.toSorted(byPrecedence), (one) => one.realServer)
+  const byOperators = fleet.overrides.filter(({ kind }) => kind !== 'quorum')
+  const overrides = Map.groupBy(byOperators.toSorted(byPrecedence), (one) => one.realServer)
+  const verdicts = new Map(
+    fleet.overrides
+      .filter(({ kind, pool }) => kind === 'quorum' && pool !== null)
+      .map((one) => [`${one.pool} ${one.realServer}`, one]),
+  )
+  const drains = fleet.drains.toSorted(byDeadline)
   const path = rememberPaths(sites)
   return {
     sites,
@@ -61,6 +73,9 @@ export function indexFleet(fleet: Fleet): FleetIndex {
       (overrides.get(server) ?? NO_OVERRIDES).filter(
         (one) => one.pool === null || one.pool === pool,
       ),
+    quorumOf: (server, pool) => verdicts.get(`${pool} ${server}`) ?? null,
+    drainOf: (director, server, pool) =>
+      drains.find((drain) => concerns(drain, { director, server, pool })) ?? null,
     carriedBy: new Map(
       fleet.directors.map((director) => [
         director.name,
@@ -82,6 +97,19 @@ function byPrecedence(a: OverrideSpec, b: OverrideSpec): number {
     PRECEDENCE.indexOf(a.kind) - PRECEDENCE.indexOf(b.kind) ||
     (a.name < b.name ? -1 : 1)
   )
+}
+
+function byDeadline(a: DrainSpec, b: DrainSpec): number {
+  return Date.parse(a.deadline) - Date.parse(b.deadline) || (a.name < b.name ? -1 : 1)
+}
+
+function concerns(
+  drain: DrainSpec,
+  of: { readonly director: string; readonly server: RealServerSpec; readonly pool: string },
+): boolean {
+  if (drain.director !== null) return drain.director === of.director
+  if (drain.site !== null) return drain.site === of.server.site
+  return drain.realServer === of.server.name && (drain.pool === null || drain.pool === of.pool)
 }
 
 function carries(director: DirectorSpec, service: VirtualServiceSpec): boolean {

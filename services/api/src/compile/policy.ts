@@ -1,5 +1,5 @@
 /** Policies and overrides as a director hears them: names resolved, times as numbers. Pure. */
-import type { OverrideState, Policy } from '@lvs-fleet/contract'
+import { invariant, type OverrideState, type Policy, type QuorumState } from '@lvs-fleet/contract'
 import type { OverrideSpec } from '../intent/kinds.ts'
 import type { PoolPolicy } from '../intent/policy.ts'
 
@@ -23,5 +23,10 @@ export function expandPolicy(policy: PoolPolicy): Policy {
 export function expandOverride(override: OverrideSpec): OverrideState {
   const { name, kind, weight, reason, owner } = override
   const fields = { name, reason, owner: owner ?? '', expiresAt: Date.parse(override.expiresAt) }
+  invariant(kind !== 'quorum', `${name} is a verdict and no override of an operator`)
   return kind === 'weight' ? { kind, weight: weight ?? 0, ...fields } : { kind, ...fields }
+}
+
+export function expandQuorum({ reason, expiresAt }: OverrideSpec): QuorumState {
+  return { why: reason, expiresAt: Date.parse(expiresAt) }
 }

@@ -3,15 +3,23 @@
  * what it depends on; gives the weight, and for explain each factor with its reason. Pure. Each row of the
  * table is one factor, so that what is sent and what is explained cannot differ.
  */
-import type { DirectorSpec, RealServerSpec } from '../intent/kinds.ts'
+import type { DirectorSpec, DrainSpec, RealServerSpec } from '../intent/kinds.ts'
 import type { Member } from '../intent/pool.ts'
 import type { FleetIndex } from './fleet-index.ts'
 
 export type WeightFactor = {
-  /** `member`, `director state`, `real server state`, `site state` */
+  /** `member`, `director state`, `real server state`, `site state`, `drain` */
   readonly name: string
   readonly value: number
   readonly because: string
+}
+
+export type WeightQuestion = {
+  readonly director: DirectorSpec
+  readonly server: RealServerSpec
+  readonly member: Member
+  /** The one that concerns the member there. */
+  readonly drain: DrainSpec | null
 }
 
 type Switch = {
@@ -19,6 +27,11 @@ type Switch = {
   readonly of: (director: DirectorSpec, server: RealServerSpec, index: FleetIndex) => State
 }
 type State = { readonly what: string; readonly state: string }
+
+/** What a drain says, in the words of `effectiveWeight` and explain; null = none concerns it. */
+function drainReason(drain: DrainSpec | null): string | null {
+  return drain === null ? null : `drain ${drain.name}: ${drain.reason}`
+}
 
 const SWITCHES: readonly Switch[] = [
   {
@@ -40,9 +53,7 @@ const SWITCHES: readonly Switch[] = [
 
 /** Intent's share of a kernel weight: the member's, or 0 with the reasons why. */
 export function effectiveWeight(
-  director: DirectorSpec,
-  server: RealServerSpec,
-  member: Member,
+  { director, server, member, drain }: WeightQuestion,
   index: FleetIndex,
 ): { weight: number; reasons: string[] } {
   const reasons: string[] = []
@@ -50,16 +61,17 @@ export function effectiveWeight(
     const { what, state } = of(director, server, index)
     if (state === 'drain') reasons.push(`${what} drains`)
   }
+  const drained = drainReason(drain)
+  if (drained !== null) reasons.push(drained)
   return { weight: reasons.length === 0 ? member.weight : 0, reasons }
 }
 
 /** Multiplied they are the kernel's weight. */
 export function weightFactors(
-  director: DirectorSpec,
-  server: RealServerSpec,
-  member: Member,
+  { director, server, member, drain }: WeightQuestion,
   index: FleetIndex,
 ): WeightFactor[] {
+  const drained = drainReason(drain)
   return [
     { name: 'member', value: member.weight, because: 'weight in the pool' },
     ...SWITCHES.map(({ name, of }): WeightFactor => {
@@ -68,5 +80,6 @@ export function weightFactors(
         ? { name, value: 0, because: `${what} drains` }
         : { name, value: 1, because: `${what} is active` }
     }),
+    ...(drained === null ? [] : [{ name: 'drain', value: 0, because: drained }]),
   ]
 }

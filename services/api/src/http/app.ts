@@ -17,6 +17,7 @@ import { controllerRoutes } from './routes/controller.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { fleetRoutes } from './routes/fleet.ts'
+import { drainRoutes } from './routes/drains.ts'
 import { healthRoutes } from './routes/health.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
@@ -70,6 +71,7 @@ export function createApp(deps: Deps): App {
   hostRoutes(app, deps)
   doctorRoutes(app, deps)
   healthRoutes(app, deps)
+  drainRoutes(app, deps)
   accessRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)

@@ -1,5 +1,5 @@
 /**
- * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is six
+ * Fleet: the whole intent. Operators write it as one document, objects keyed by name; inside it is seven
  * sorted lists. Same content, same fleet, whatever the order it was written in.
  */
 import * as z from 'zod'
@@ -8,6 +8,7 @@ import {
   FLEET_KEYS,
   KINDS,
   type DirectorSpec,
+  type DrainSpec,
   type Kind,
   type OverrideSpec,
   type PoolSpec,
@@ -25,6 +26,7 @@ export type Fleet = {
   readonly pools: readonly PoolSpec[]
   readonly virtualServices: readonly VirtualServiceSpec[]
   readonly overrides: readonly OverrideSpec[]
+  readonly drains: readonly DrainSpec[]
 }
 
 export const EMPTY_FLEET: Fleet = {
@@ -34,12 +36,13 @@ export const EMPTY_FLEET: Fleet = {
   pools: [],
   virtualServices: [],
   overrides: [],
+  drains: [],
 }
 
 /**
- * The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. Overrides are not
- * in it: they are made in incidents and end by themselves, so that neither an older document nor a revision that comes
- * back may take them away or bring them back.
+ * The document of `PUT /v1/fleet`: maps from name to body. Complete: what it leaves out is removed. Overrides and
+ * drains are not in it: they are made at their moment, so that neither an older document nor a revision that comes back
+ * may take them away or bring them back.
  */
 export const fleetSchema = z.strictObject({
   sites: z.record(nameSchema, BODY_SCHEMAS.site).default({}),
@@ -50,10 +53,10 @@ export const fleetSchema = z.strictObject({
 })
 export type FleetDocument = z.output<typeof fleetSchema>
 
-/** `overrides`: those that stand beside the document. */
+/** `beside`: what stands beside the document. */
 export function fleetFromDocument(
   document: FleetDocument,
-  overrides: readonly OverrideSpec[] = [],
+  beside: Partial<Pick<Fleet, 'overrides' | 'drains'>> = {},
 ): Fleet {
   return {
     sites: namedList(document.sites),
@@ -61,13 +64,14 @@ export function fleetFromDocument(
     realServers: namedList(document.realServers),
     pools: namedList(document.pools),
     virtualServices: namedList(document.virtualServices),
-    overrides,
+    overrides: beside.overrides ?? [],
+    drains: beside.drains ?? [],
   }
 }
 
-/** The document as it would be written again: parses to the same fleet, but for overrides. */
+/** The document as it would be written again: parses to the same fleet, but for what stands beside it. */
 export function fleetToDocument(fleet: Fleet): Record<string, Record<string, unknown>> {
-  const kinds = KINDS.filter((kind) => kind !== 'override')
+  const kinds = KINDS.filter((kind) => kind !== 'override' && kind !== 'drain')
   return Object.fromEntries(
     kinds.map((kind) => [
       FLEET_KEYS[kind],

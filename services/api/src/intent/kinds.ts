@@ -1,9 +1,10 @@
 /**
- * The six kinds of intent, and for each its schema, its URL segment and its key in the fleet document.
+ * The seven kinds of intent, and for each its schema, its URL segment and its key in the fleet document.
  * Takes nothing; gives the tables that routes, store and CLI share, so that no code branches on a kind.
  */
 import * as z from 'zod'
 import { directorSchema } from './director.ts'
+import { drainSchema } from './drain.ts'
 import { overrideSchema } from './override.ts'
 import { poolSchema } from './pool.ts'
 import { realServerSchema } from './real-server.ts'
@@ -18,6 +19,7 @@ export const KINDS = [
   'pool',
   'virtual-service',
   'override',
+  'drain',
 ] as const
 export type Kind = (typeof KINDS)[number]
 
@@ -29,6 +31,7 @@ export const KIND_PATHS = {
   pool: 'pools',
   'virtual-service': 'virtual-services',
   override: 'overrides',
+  drain: 'drains',
 } as const satisfies Record<Kind, string>
 
 /** Key in the fleet document and first segment of a problem's pointer. */
@@ -39,6 +42,7 @@ export const FLEET_KEYS = {
   pool: 'pools',
   'virtual-service': 'virtualServices',
   override: 'overrides',
+  drain: 'drains',
 } as const satisfies Record<Kind, string>
 
 /** What an operator writes for one object, without the name that is its key. */
@@ -49,6 +53,7 @@ export const BODY_SCHEMAS = {
   pool: poolSchema,
   'virtual-service': virtualServiceSchema,
   override: overrideSchema,
+  drain: drainSchema,
 } as const
 
 /** The same with its name: what compile and store see. */
@@ -59,6 +64,7 @@ export const SPEC_SCHEMAS = {
   pool: poolSchema.extend({ name: nameSchema }),
   'virtual-service': virtualServiceSchema.extend({ name: nameSchema }),
   override: overrideSchema.extend({ name: nameSchema }),
+  drain: drainSchema.extend({ name: nameSchema }),
 } as const
 
 export type Spec<K extends Kind = Kind> = z.output<(typeof SPEC_SCHEMAS)[K]>
@@ -68,3 +74,4 @@ export type RealServerSpec = Spec<'real-server'>
 export type PoolSpec = Spec<'pool'>
 export type VirtualServiceSpec = Spec<'virtual-service'>
 export type OverrideSpec = Spec<'override'>
+export type DrainSpec = Spec<'drain'>

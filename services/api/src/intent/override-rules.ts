@@ -3,6 +3,7 @@ import { OVERRIDES_MAX } from '@lvs-fleet/contract'
 import type { Fleet } from './fleet.ts'
 import type { OverrideSpec } from './kinds.ts'
 import { problem, type Problem } from './problem.ts'
+import { QUORUM_ACTOR } from './quorum.ts'
 
 /** An override is for an incident; what lasts longer belongs into the intent itself. */
 const OVERRIDE_DAYS_MAX = 30
@@ -51,6 +52,7 @@ export function overrideProblems(
         kind === 'weight' ? 'is missing: kind is weight' : `says nothing where kind is ${kind}`
       problems.push(problem({ ...at, path: ['weight'] }, 'override-weight', text))
     }
+    if (kind === 'quorum') continue
     const count = (counts.get(realServer) ?? 0) + 1
     counts.set(realServer, count)
     if (count > OVERRIDES_MAX) {
@@ -59,6 +61,16 @@ export function overrideProblems(
     }
   }
   return problems
+}
+
+/** Verdicts are made by counting, not by hand. */
+export function verdictProblems(written: readonly OverrideSpec[], actor: string): Problem[] {
+  if (actor === QUORUM_ACTOR) return []
+  return written.flatMap(({ name, kind }) => {
+    if (kind !== 'quorum') return []
+    const at = { kind: 'override', name, path: ['kind'] } as const
+    return [problem(at, 'override-kind', 'is made by the quorum rule of a pool: use down instead')]
+  })
 }
 
 /** Of overrides that are written now; those that stand expire without being wrong. */

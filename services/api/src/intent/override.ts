@@ -10,8 +10,11 @@ export const overrideSchema = z.strictObject({
   realServer: nameSchema,
   /** Only as a member of this pool; null = of every pool. */
   pool: nameSchema.nullable().default(null),
-  /** `weight`: this one instead of intent's. `down`: no new connections. `up`: as if every check passed. */
-  kind: z.enum(['weight', 'down', 'up']),
+  /**
+   * `weight`: this one instead of intent's. `down`: no new connections. `up`: as if every check passed. `quorum`: found down
+   * by the quorum rule of its pool, which alone makes such ones.
+   */
+  kind: z.enum(['weight', 'down', 'up', 'quorum']),
   /** Of kind `weight`: 0 to 65535. A real server to which intent gives no weight gets none by this either. */
   weight: weightSchema.nullable().default(null),
   reason: z.string().min(1, { error: 'says why, for those who find it' }).max(100),

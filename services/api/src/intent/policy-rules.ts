@@ -24,6 +24,13 @@ export function policyProblems(
   return [...problems, ...sorryProblems(pool, names.realServers)]
 }
 
+/** Nobody would have anything to count. */
+export function quorumProblems({ name, check, quorum }: PoolSpec): Problem[] {
+  if (quorum === null || check !== null) return []
+  const at = { kind: 'pool', name, path: ['quorum'] } as const
+  return [problem(at, 'quorum-without-check', 'counts nothing in a pool without a check')]
+}
+
 /** A level that nobody reads is a mistake. */
 function strayLevels(pool: PoolSpec): Problem[] {
   return pool.members.flatMap(({ level }, i) => {

@@ -3,6 +3,7 @@ import { LEVELS_MAX, portSchema, TUNNEL_TYPES, weightSchema } from '@lvs-fleet/c
 import * as z from 'zod'
 import { checkSchema } from './check.ts'
 import { policySchema } from './policy.ts'
+import { quorumSchema } from './quorum.ts'
 import { labelsSchema, nameSchema } from './shared-fields.ts'
 
 /** What an operator may ask for; `local` is an effect of the kernel and never asked. */
@@ -55,6 +56,8 @@ export const poolSchema = z.strictObject({
     .default(null),
   /** How directors find out which members answer; null = nobody looks. */
   check: checkSchema.nullable().default(null),
+  /** When most directors find a member down, all take it for down; null = each trusts its own eyes. Needs a check. */
+  quorum: quorumSchema.nullable().default(null),
   /** Levels, spill-over and slow start; null = one level, and directors look at weights and health alone. */
   policy: policySchema.nullable().default(null),
 })

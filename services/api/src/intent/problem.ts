@@ -32,6 +32,11 @@ export type ProblemCode =
   | 'override-weight'
   | 'override-count'
   | 'override-expiry'
+  | 'override-kind'
+  | 'quorum-without-check'
+  | 'drain-target'
+  | 'drain-deadline'
+  | 'drain-empties'
   | 'scheduler-levels'
 
 export type Problem = {

@@ -3,10 +3,11 @@
  * What one director's kernel would refuse is decided later, in compile, where the director is known.
  */
 import { cidrContains, familyOf, formatCidr, type Ip } from '@lvs-fleet/contract'
+import { drainProblems } from './drain-rules.ts'
 import type { Fleet } from './fleet.ts'
 import type { PoolSpec, SiteSpec, VirtualServiceSpec } from './kinds.ts'
 import { overrideProblems } from './override-rules.ts'
-import { policyProblems } from './policy-rules.ts'
+import { policyProblems, quorumProblems } from './policy-rules.ts'
 import { problem, type Problem } from './problem.ts'
 import { serviceRules } from './service-rules.ts'
 import { syncProblems } from './sync-rules.ts'
@@ -25,11 +26,13 @@ export function validateFleet(fleet: Fleet): Problem[] {
     ...fleet.pools.flatMap((pool) => [
       ...poolProblems(pool, names.realServers),
       ...policyProblems(pool, names),
+      ...quorumProblems(pool),
     ]),
     ...fleet.virtualServices.flatMap((service) => serviceProblems(service, names)),
     ...addressProblems(fleet),
     ...syncProblems(fleet),
     ...overrideProblems(fleet, names),
+    ...drainProblems(fleet, names),
   ]
 }
 

@@ -21,6 +21,7 @@ const report: StatusReport = {
   driftCount: 0,
   drains: [],
   drainCount: 0,
+  drainProgress: [],
   weights: [],
   weightCount: 0,
   capabilities: null,

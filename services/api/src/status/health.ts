@@ -105,7 +105,7 @@ function viewOf(
 }
 
 /** A report lists what is not up first: where that is all there, what is missing is up. */
-function listsAllTroubles({ counts, checks }: HealthReport): boolean {
+export function listsAllTroubles({ counts, checks }: HealthReport): boolean {
   const listed = checks.filter(({ state }) => state !== 'up').length
   return listed === counts.down + counts.held + counts.unknown && listed < checks.length
 }

@@ -159,7 +159,7 @@ async function admit(
 function answer(deps: Deps, request: EnrolRequest, snapshot: Snapshot): EnrolAnswer {
   const { role, name } = request
   const object = snapshot.objects.get(objectKey(role, name))
-  if (object === undefined || !('site' in object.spec)) {
+  if (object === undefined || !('addresses' in object.spec)) {
     throw new ApiError('not-found', `${role} ${name} is no longer declared`)
   }
   return {

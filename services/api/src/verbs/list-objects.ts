@@ -29,7 +29,7 @@ function matches(spec: Spec, { name, label, site }: ObjectFilter): boolean {
 }
 
 function sitesOf(spec: Spec): readonly string[] {
-  if ('site' in spec) return [spec.site]
+  if ('site' in spec) return spec.site === null ? [] : [spec.site]
   return 'carriedBy' in spec ? spec.carriedBy.sites : []
 }
 

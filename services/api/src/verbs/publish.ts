@@ -6,8 +6,9 @@
 import { splitKernelProblems } from '../compile/check-kernels.ts'
 import { compileFleet, type Compiled, type CompiledHost } from '../compile/compile.ts'
 import { ApiError } from '../errors.ts'
+import { deadlineProblems, signDrains } from '../intent/drain-rules.ts'
 import type { Fleet } from '../intent/fleet.ts'
-import { expiryProblems, signOverrides } from '../intent/override-rules.ts'
+import { expiryProblems, signOverrides, verdictProblems } from '../intent/override-rules.ts'
 import type { Problem } from '../intent/problem.ts'
 import { validateFleet } from '../intent/validate.ts'
 import {
@@ -132,7 +133,8 @@ async function plan(
   request: PublishRequest,
 ): Promise<Planned> {
   const at = deps.now()
-  const fleet = signOverrides(request.change(held), request.actor)
+  const changed = signOverrides(request.change(held), request.actor)
+  const fleet = signDrains(changed, request.actor)
   const diff = diffIntent(held, fleet, { revision: held.revision + 1, at })
   const before = deps.live.compiled(held)
   const epoch = held.epoch + (request.newEpoch === true ? 1 : 0)
@@ -141,7 +143,13 @@ async function plan(
   const refuse = request.refuse ?? invalidFleet
   const written = new Set(diff.standing.map(({ spec }) => spec))
   const overrides = fleet.overrides.filter((one) => written.has(one))
-  const problems = [...validateFleet(fleet), ...expiryProblems(overrides, at)]
+  const drains = fleet.drains.filter((one) => written.has(one))
+  const problems = [
+    ...validateFleet(fleet),
+    ...expiryProblems(overrides, at),
+    ...verdictProblems(overrides, request.actor),
+    ...deadlineProblems(drains, at),
+  ]
   if (problems.length > 0) throw refuse(problems)
   const fresh = shareUnchanged(before, compileFleet(fleet))
   const kernels = await kernelsAgainst(db, before, fresh)

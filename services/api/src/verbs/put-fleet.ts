@@ -1,5 +1,6 @@
-/** Makes the fleet what a document says: what it leaves out is removed, but for overrides. Doing it twice changes nothing. */
+/** Makes the fleet what a document says: what it leaves out is removed, but for overrides and drains. Doing it twice changes nothing. */
 import { ApiError } from '../errors.ts'
+import { remainingDrains } from '../intent/drain-rules.ts'
 import { fleetFromDocument, type FleetDocument } from '../intent/fleet.ts'
 import { remainingOverrides } from '../intent/override-rules.ts'
 import type { Deps } from './deps.ts'
@@ -33,7 +34,12 @@ export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
           `the fleet is at revision ${revision}, not at ${write.ifMatch.join(' or ')}: read it again`,
         )
       }
-      return { ...fleet, overrides: remainingOverrides(held.fleet.overrides, fleet) }
+      const { overrides, drains } = held.fleet
+      return {
+        ...fleet,
+        overrides: remainingOverrides(overrides, fleet),
+        drains: remainingDrains(drains, fleet),
+      }
     },
   })
 }

@@ -95,7 +95,7 @@ function respond(socket: Socket, { path, contentLength }: Request, answer: strin
   } else if (action === 'slow') {
     setTimeout(() => finish(socket, Buffer.from(line)), Number(number))
   } else if (action === 'hold') {
-    hold(socket, line)
+    hold(socket, line, number === 0 ? HOLD_INTERVAL_MS : Number(number))
   } else {
     finish(socket, Buffer.from(line))
   }
@@ -106,10 +106,10 @@ function finish(socket: Socket, body: Buffer): void {
   if (!socket.destroyed) send(socket, Buffer.concat([Buffer.from(head), body]), { end: true })
 }
 
-/** Sends a byte each 200 ms, for ever: an established connection that a client can watch. */
-function hold(socket: Socket, line: string): void {
+/** Sends a byte now and then, for ever: an established connection that a client can watch. */
+function hold(socket: Socket, line: string, everyMs: number): void {
   socket.write(`HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n${line}`)
-  const timer = setInterval(() => socket.write('.'), HOLD_INTERVAL_MS)
+  const timer = setInterval(() => socket.write('.'), everyMs)
   socket.on('close', () => clearInterval(timer))
 }
 

@@ -172,7 +172,7 @@ function explainDestination(
     why: choice.ok ? choice.why : 'no method is possible',
     passedOver: choice.refusals,
     weight: route.weight,
-    weightFactors: weightFactors(director, server, member, index),
+    weightFactors: weightFactors({ director, server, member, drain: route.drain }, index),
     level: route.placement?.level ?? null,
     reported,
     path,

@@ -1,5 +1,5 @@
 /**
- * The six kinds of intent, each with the same calls. A resource is what the operator wrote with its `name`,
+ * The seven kinds of intent, each with the same calls. A resource is what the operator wrote with its `name`,
  * plus what the server knows: id, version (its ETag), revision and times. Those five may come back in a PUT
  * and are not written; a `version` that comes back counts as If-Match.
  */
