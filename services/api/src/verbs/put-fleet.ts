@@ -1,4 +1,5 @@
 /** Makes the fleet what a document says: what it leaves out is removed, but for overrides. Doing it twice changes nothing. */
+import type { Scope } from '../access/grant.ts'
 import { ApiError } from '../errors.ts'
 import { fleetFromDocument, type FleetDocument } from '../intent/fleet.ts'
 import { remainingOverrides } from '../intent/override-rules.ts'
@@ -7,6 +8,8 @@ import { publish, type Published } from './publish.ts'
 
 export type FleetWrite = {
   readonly actor: string
+  /** What the operator is bound to; null = nothing. */
+  readonly scope: Scope | null
   readonly document: FleetDocument
   /** Revisions of which one must stand; undefined = any. */
   readonly ifMatch: readonly string[] | undefined
@@ -18,6 +21,7 @@ export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
   const fleet = fleetFromDocument(write.document)
   return publish(deps, {
     actor: write.actor,
+    scope: write.scope,
     action: 'fleet.put',
     dryRun: write.dryRun,
     allowShrink: write.allowShrink,
