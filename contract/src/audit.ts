@@ -35,10 +35,14 @@ export const AUDIT_CHECKPOINT_TYPE = 'lvsfleet-audit-checkpoint'
 /** What stands for the hash before the first record. */
 export const AUDIT_START = '0'.repeat(64)
 
-/** What is hashed for one record. */
+/**
+ * What is hashed for one record: its canonical JSON with the hash before it as `previous`. Written out field by field,
+ * sorted, because a trail of years is verified in one go.
+ */
 export function auditText(record: Omit<AuditRecord, 'hash'>, previous: string): string {
   const { number, at, actor, action, subject, revision, detail } = record
-  return canonicalJson({ number, at, actor, action, subject, revision, detail, previous })
+  const text = JSON.stringify
+  return `{"action":${text(action)},"actor":${text(actor)},"at":${text(at)},"detail":${canonicalJson(detail)},"number":${number},"previous":${text(previous)},"revision":${revision},"subject":${text(subject)}}`
 }
 
 export type AuditFault = { readonly number: number; readonly fault: string }

@@ -38,12 +38,9 @@ const issuerSchema = z.strictObject({
   /** In the audit trail: `oidc/NAME/SUBJECT`. */
   name: nameSchema,
   /** Exactly as tokens say it. https, or http on this machine. */
-  issuer: z
-    .url()
-    .max(500)
-    .refine(isTrustworthyUrl, {
-      error: 'must be https (http only on a loopback address), without query',
-    }),
+  issuer: z.url().max(500).refine(isTrustworthyUrl, {
+    error: 'must be https (http only on a loopback address), without query',
+  }),
   /** Of which one must be in the token's `aud`. */
   audience: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(20)]),
   algorithms: z.array(z.enum(ALGORITHMS)).min(1).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
