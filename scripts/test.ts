@@ -12,6 +12,8 @@ type Layer = {
   readonly globs: readonly string[]
   /** Files at a time; the lab boots one kernel at a time. */
   readonly concurrency: number
+  /** Of one file; 10 minutes where nothing is said. */
+  readonly timeoutMs?: number
   /** Takes longer than a test run may; told as not run where it was not asked for. */
   readonly isOnRequest?: true
 }
@@ -51,6 +53,14 @@ const LAYERS: readonly Layer[] = [
     what: 'real ip_vs, real packets',
     globs: ['test/lab/**/*.test.ts'],
     concurrency: 1,
+  },
+  {
+    name: 'kills',
+    what: 'five hundred SIGKILLs of API and Postgres under write load',
+    globs: ['test/api/**/*.thorough.ts'],
+    concurrency: 1,
+    timeoutMs: 3_600_000,
+    isOnRequest: true,
   },
   {
     name: 'thorough',
@@ -103,7 +113,7 @@ async function runLayer(layer: Layer): Promise<Totals & { ok: boolean }> {
   const args = [
     '--test',
     `--test-concurrency=${layer.concurrency}`,
-    '--test-timeout=600000',
+    `--test-timeout=${layer.timeoutMs ?? 600_000}`,
     ...files,
   ]
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })

@@ -71,6 +71,11 @@ const RULES: { name: string; within: RegExp; forbidden: RegExp; except?: RegExp 
     forbidden: new RegExp(`^${API}/(?!intent/)`),
   },
   {
+    name: 'who may do what is decided without I/O, from intent alone',
+    within: new RegExp(`^${API}/(access/|http/permissions\\.ts$)`),
+    forbidden: new RegExp(`^(node:|pg$|drizzle|hono|@hono|jose|pino|${API}/(?!access/|intent/))`),
+  },
+  {
     name: 'compile imports intent only',
     within: new RegExp(`^${API}/compile/`),
     forbidden: new RegExp(`^${API}/(?!compile/|intent/)`),

@@ -2,6 +2,7 @@
 export * from './address.ts'
 export * from './agent-api.ts'
 export * from './assert.ts'
+export * from './audit.ts'
 export * from './canonical.ts'
 export * from './capabilities.ts'
 export * from './check.ts'

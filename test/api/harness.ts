@@ -57,6 +57,8 @@ export type TestApiOptions = {
   /** A port to listen on again after a restart; 0 = any. */
   readonly port?: number
   readonly log?: Log
+  readonly requestsPerSecond?: number
+  readonly oidcFile?: string
 }
 
 const QUIET: Log = {
@@ -82,6 +84,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         name: options.name ?? 'test-fleet',
         signingKeyFile: undefined,
         pollSeconds: 10,
+        requestsPerSecond: options.requestsPerSecond ?? 10_000,
+        oidcFile: options.oidcFile,
       },
       options.log ?? QUIET,
       options.now,

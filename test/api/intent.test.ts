@@ -564,7 +564,7 @@ describe('credentials', () => {
     assert.equal((await short('GET', '/v1/fleet')).status, 401)
   })
 
-  test('a viewer reads, an operator changes intent, only an admin deals with keys', async () => {
+  test('a viewer reads, an operator changes intent, only an admin sees keys of admins', async () => {
     const key = async (role: string) =>
       makeCall(api.url, (await api.call('POST', '/v1/api-keys', { name: role, role })).body.key)
     const viewer = await key('viewer')
@@ -573,8 +573,13 @@ describe('credentials', () => {
     assert.equal((await viewer('GET', '/v1/fleet')).status, 200)
     assert.equal((await patch(viewer)).status, 403)
     assert.equal((await patch(operator)).status, 200)
-    assert.equal((await operator('GET', '/v1/api-keys')).status, 403)
-    assert.equal((await api.call('GET', '/v1/api-keys')).status, 200)
+    assert.equal((await viewer('GET', '/v1/api-keys')).status, 403)
+    const rolesSeen = async (call: typeof viewer) =>
+      new Set(
+        (await call('GET', '/v1/api-keys')).body.items.map((key: { role: string }) => key.role),
+      )
+    assert.deepEqual(await rolesSeen(operator), new Set(['operator', 'viewer']))
+    assert.deepEqual(await rolesSeen(api.call), new Set(['admin', 'operator', 'viewer']))
   })
 
   test('the last admin key cannot be revoked', async () => {

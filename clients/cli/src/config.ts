@@ -6,6 +6,7 @@ export type GlobalOptions = {
   readonly api?: string | undefined
   readonly key?: string | undefined
   readonly keyFile?: string | undefined
+  readonly tokenFile?: string | undefined
   readonly output?: string | undefined
 }
 
@@ -23,15 +24,22 @@ export function readConfig(options: GlobalOptions, env: NodeJS.ProcessEnv = proc
   return { api: api.replace(/\/+$/, ''), key: readKey(options, env) }
 }
 
+/** An API key, or a token of an OIDC issuer: the API tells them apart. What is named in an option wins. */
 function readKey(options: GlobalOptions, env: NodeJS.ProcessEnv): string {
-  const given = options.key ?? env['LVSFLEET_KEY']
+  if (options.key !== undefined) return options.key
+  const named = options.keyFile ?? options.tokenFile
+  if (named !== undefined) return readSecret(named)
+  const given = env['LVSFLEET_KEY'] ?? env['LVSFLEET_TOKEN']
   if (given !== undefined) return given
-  const file = options.keyFile ?? env['LVSFLEET_KEY_FILE'] ?? DEFAULT_KEY_FILE
+  return readSecret(env['LVSFLEET_KEY_FILE'] ?? env['LVSFLEET_TOKEN_FILE'] ?? DEFAULT_KEY_FILE)
+}
+
+function readSecret(file: string): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch {
     throw new CliError(
-      `no API key: set LVSFLEET_KEY or name a file with --key-file (looked for ${file})`,
+      `no API key: set LVSFLEET_KEY or name a file with --key-file or --token-file (looked for ${file})`,
       2,
     )
   }

@@ -3,6 +3,8 @@
 import { Command, CommanderError } from 'commander'
 import { ZodError } from 'zod'
 import { CliError } from './cli-error.ts'
+import { addApiKeyCommands } from './commands/api-key.ts'
+import { addAuditCommands } from './commands/audit.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
 import { addDrainCommands } from './commands/drain.ts'
 import { addExplainCommand } from './commands/explain.ts'
@@ -18,6 +20,10 @@ const program = new Command('lvsfleet')
   .option(
     '--key-file <file>',
     'file with the API key (LVSFLEET_KEY_FILE, or the key in LVSFLEET_KEY; default .lvsfleet/admin.key)',
+  )
+  .option(
+    '--token-file <file>',
+    'file with a token of an OIDC issuer (LVSFLEET_TOKEN_FILE, or the token in LVSFLEET_TOKEN)',
   )
   .option('-o, --output <form>', 'table, json or yaml')
   .addHelpText(
@@ -43,6 +49,8 @@ addHostCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)
 addHealthCommand(program)
+addApiKeyCommands(program)
+addAuditCommands(program)
 
 try {
   await program.parseAsync()

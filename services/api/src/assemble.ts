@@ -2,9 +2,12 @@
  * Builds what the API runs on: database, signing key, memory of the fleet, listener, housekeeping.
  * Takes settings; gives deps and a way to close them in order. Main and tests start from here.
  */
-import { mkdir, realpath } from 'node:fs/promises'
+import { mkdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseOidcSettings, type OidcIssuer } from './identity/oidc-settings.ts'
+import { OidcVerifier } from './identity/oidc.ts'
 import { Sessions } from './identity/sessions.ts'
+import { chainAuditTrail } from './store/audit-store.ts'
 import { lockDataFolder } from './store/data-lock.ts'
 import type { Streaks } from './status/quorum.ts'
 import { openDatabase, type Connection } from './store/database.ts'
@@ -17,6 +20,7 @@ import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import { quorumRound } from './verbs/quorum-round.ts'
+import { RefusalLog } from './verbs/refusal-log.ts'
 import type { Settings } from './env.ts'
 
 export type Assembled = {
@@ -48,6 +52,7 @@ export async function assemble(
     await migrateDatabase(connection)
     const database = openDatabase(connection, settings.poolMax)
     opened.push(database.close)
+    await database.db.transaction(chainAuditTrail)
     const signer = await openController(
       database,
       settings.signingKeyFile ?? join(dataDir, 'signing.key'),
@@ -55,14 +60,19 @@ export async function assemble(
     const keyFile = join(dataDir, 'admin.key')
     const secret = await makeFirstApiKey({ database, now }, keyFile)
     const live = await LiveFleet.load(database)
-    const { name, pollSeconds } = settings
+    const { name, pollSeconds, requestsPerSecond } = settings
+    const refusals = new RefusalLog(database, now, log)
+    opened.push(() => refusals.flush())
     const deps: Deps = {
       database,
       live,
       sessions: new Sessions(),
       signer,
+      oidc: new OidcVerifier(await readOidcIssuers(settings.oidcFile), now),
+      refusals,
       name,
       pollSeconds,
+      requestsPerSecond,
       now,
       log,
     }
@@ -85,6 +95,10 @@ export async function assemble(
     await close()
     throw error
   }
+}
+
+async function readOidcIssuers(file: string | undefined): Promise<OidcIssuer[]> {
+  return file === undefined ? [] : parseOidcSettings(await readFile(file, 'utf8'), file)
 }
 
 async function openDataFolder(path: string): Promise<string> {

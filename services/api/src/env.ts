@@ -29,6 +29,10 @@ const envSchema = z.object({
   LVSFLEET_SIGNING_KEY_FILE: z.string().min(1).optional(),
   /** Seconds that agents wait between polls when they do not hold one open. */
   LVSFLEET_POLL_SECONDS: z.coerce.number().int().min(1).max(3_600).default(10),
+  /** Requests a second of one identity in the long run; ten times as many may come at once. */
+  LVSFLEET_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(200),
+  /** JSON file that says which OIDC issuers are believed and what their claims allow: docs/access.md. */
+  LVSFLEET_OIDC_FILE: z.string().min(1).optional(),
   LVSFLEET_LOG: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 
@@ -40,6 +44,8 @@ export type Settings = {
   readonly name: string
   readonly signingKeyFile: string | undefined
   readonly pollSeconds: number
+  readonly requestsPerSecond: number
+  readonly oidcFile: string | undefined
   readonly logLevel: string
 }
 
@@ -61,6 +67,8 @@ export function parseEnv(
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
+    requestsPerSecond: values.LVSFLEET_REQUESTS_PER_SECOND,
+    oidcFile: values.LVSFLEET_OIDC_FILE,
     logLevel: values.LVSFLEET_LOG,
   }
 }

@@ -1,5 +1,7 @@
 /** createApp: dependencies → the HTTP API as a value; it neither listens nor reads the environment. */
 import { OpenAPIHono } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
+import { every } from 'hono/combine'
 import type { z } from 'zod'
 import { ApiError } from '../errors.ts'
 import type { Deps } from '../verbs/deps.ts'
@@ -10,9 +12,13 @@ import { checkBody } from './body.ts'
 import { idlePoll } from './idle-poll.ts'
 import { allowedMethods } from './methods.ts'
 import { handleError, problemResponse } from './problem.ts'
-import { rateLimit } from './rate-limit.ts'
+import { checkPermission } from './permission-check.ts'
+import { identityRateLimit, rateLimit } from './rate-limit.ts'
+import { recordRefusals } from './refusals.ts'
 import { accessRoutes } from './routes/access.ts'
 import { agentRoutes } from './routes/agent.ts'
+import { apiKeyRoutes } from './routes/api-keys.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { controllerRoutes } from './routes/controller.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { explainRoutes } from './routes/explain.ts'
@@ -52,15 +58,10 @@ export function createApp(deps: Deps): App {
     c.header('x-request-id', requestId)
     await next()
   })
+  app.use('/v1/*', recordRefusals(deps))
   // A flood of enrolments costs signatures and writes; real ones come a few at a time.
   app.use('/v1/enrol', rateLimit({ perSecond: 20, burst: 200 }, deps.now))
-  const isAgent = agentAuth(deps)
-  const isOperator = operatorAuth(deps)
-  app.use('/v1/*', async (c, next) => {
-    const { path } = c.req
-    if (path === '/v1/enrol' || path === '/v1/agent/token') return next()
-    return path.startsWith('/v1/agent/') ? isAgent(c, next) : isOperator(c, next)
-  })
+  app.use('/v1/*', guard(app, deps))
   app.use('/v1/*', checkBody)
 
   probeRoutes(app, deps)
@@ -73,9 +74,24 @@ export function createApp(deps: Deps): App {
   healthRoutes(app, deps)
   drainRoutes(app, deps)
   accessRoutes(app, deps)
+  apiKeyRoutes(app, deps)
+  auditRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)
   return app
+}
+
+/** Who asks, how often, and whether they may: in this order, so that refusals count as well. */
+function guard(app: App, deps: Deps): MiddlewareHandler<AppEnv> {
+  const perSecond = deps.requestsPerSecond
+  const asked = identityRateLimit({ perSecond, burst: 10 * perSecond }, deps.now)
+  const agent = every(agentAuth(deps), asked)
+  const operator = every(operatorAuth(deps), asked, checkPermission(app))
+  return (c, next) => {
+    const { path } = c.req
+    if (path === '/v1/enrol' || path === '/v1/agent/token') return next()
+    return path.startsWith('/v1/agent/') ? agent(c, next) : operator(c, next)
+  }
 }
 
 function refusal(target: string, error: z.core.$ZodError): ApiError {
@@ -96,7 +112,7 @@ function describe(app: App): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
     type: 'http',
     scheme: 'bearer',
-    description: 'lvsk_...',
+    description: 'lvsk_..., or a token of an OIDC issuer',
   })
   app.openAPIRegistry.registerComponent('securitySchemes', 'accessToken', {
     type: 'http',

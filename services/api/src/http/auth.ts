@@ -1,38 +1,40 @@
-/** Who asks: agents by access token, from memory; operators by API key. Sets `identity` or `operator`. */
+/**
+ * Who asks: agents by access token, from memory; operators by API key or OIDC token. Sets `identity` or `operator`.
+ * What an operator may call is in `permissions.ts`.
+ */
 import type { Context, MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors.ts'
+import { looksLikeJwt } from '../identity/oidc.ts'
 import { isAccessToken, sha256Hex } from '../identity/secret.ts'
 import { findIdentityByToken, type Identity } from '../store/host-store.ts'
-import type { ApiKeyRole } from '../store/token-store.ts'
-import { findOperator } from '../verbs/api-keys.ts'
+import { findOperator, type Operator } from '../verbs/api-keys.ts'
 import type { Deps } from '../verbs/deps.ts'
 import type { AppEnv } from './app-env.ts'
 
-const RANK: Readonly<Record<ApiKeyRole, number>> = { viewer: 0, operator: 1, admin: 2 }
-
-/** `viewer` reads, `operator` changes intent and lets hosts in, `admin` also deals with API keys and epochs. */
-function requiredRole(method: string, path: string): ApiKeyRole {
-  if (path === '/v1/api-keys' || path.startsWith('/v1/api-keys/')) return 'admin'
-  if (path === '/v1/controller/new-epoch') return 'admin'
-  return method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator'
-}
-
 export function operatorAuth(deps: Deps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
-    const operator = await findOperator(deps, bearer(c) ?? '')
+    const credential = bearer(c) ?? ''
+    const operator = looksLikeJwt(credential)
+      ? await findPerson(deps, credential)
+      : await findOperator(deps, credential)
     if (operator === undefined) {
       throw new ApiError(
         'unauthenticated',
-        'send Authorization: Bearer with an API key (lvsk_...) that is not expired or revoked',
+        'send Authorization: Bearer with an API key (lvsk_...) that is not expired or revoked, or a token of an OIDC issuer',
       )
-    }
-    const needed = requiredRole(c.req.method, c.req.path)
-    if (RANK[operator.role] < RANK[needed]) {
-      throw new ApiError('forbidden', `this needs the role ${needed}; the key has ${operator.role}`)
     }
     c.set('operator', operator)
     await next()
   }
+}
+
+async function findPerson(deps: Deps, token: string): Promise<Operator> {
+  const result = await deps.oidc.verify(token)
+  if (!result.ok) throw new ApiError('unauthenticated', `the token is refused: ${result.why}`)
+  const { subject, grant } = result
+  if (grant === undefined)
+    throw new ApiError('forbidden', `no rule of the OIDC settings gives ${subject} a role`)
+  return { actor: subject, identity: subject, grant, keyExpiresAt: null }
 }
 
 export function agentAuth(deps: Deps): MiddlewareHandler<AppEnv> {
@@ -68,6 +70,6 @@ async function findHost(deps: Deps, token: string): Promise<Identity | undefined
 
 /** The credential of a request; undefined when there is none that could be one. */
 export function bearer(c: Context<AppEnv>): string | undefined {
-  const match = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(c.req.header('authorization') ?? '')
+  const match = /^Bearer ([\x21-\x7e]{1,8192})$/i.exec(c.req.header('authorization') ?? '')
   return match?.[1]
 }

@@ -43,7 +43,7 @@ const PROBLEM_TEXT: Readonly<Record<ErrorStatus, string>> = {
 }
 
 /** Every route behind a credential can answer these. */
-const EVERYWHERE = [400, 401, 403, 503] as const
+const EVERYWHERE = [400, 401, 403, 429, 503] as const
 
 export function problems(...statuses: readonly ErrorStatus[]) {
   const content = { 'application/problem+json': { schema: problemSchema } }

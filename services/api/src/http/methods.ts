@@ -1,22 +1,14 @@
 /** Which methods a path knows, read from the route contracts: tells 405 from 404. */
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { AppEnv } from './app-env.ts'
+import { matchesPath } from './permissions.ts'
 
 export function allowedMethods(app: OpenAPIHono<AppEnv>, path: string): string[] {
   const methods = new Set<string>()
   for (const definition of app.openAPIRegistry.definitions) {
     if (definition.type !== 'route') continue
     const { method, path: pattern } = definition.route
-    if (matches(pattern, path)) methods.add(method.toUpperCase())
+    if (matchesPath(pattern, path)) methods.add(method.toUpperCase())
   }
   return [...methods].toSorted()
-}
-
-function matches(pattern: string, path: string): boolean {
-  const wanted = pattern.split('/')
-  const given = path.split('/')
-  return (
-    wanted.length === given.length &&
-    wanted.every((part, i) => part === given[i] || (part.startsWith('{') && given[i] !== ''))
-  )
 }

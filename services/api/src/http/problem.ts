@@ -2,7 +2,7 @@
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { ApiError, ERROR_CODES } from '../errors.ts'
-import { isDatabaseAway } from '../store/database.ts'
+import { isDatabaseAway, isOvertaken } from '../store/database.ts'
 import type { Log } from '../verbs/deps.ts'
 import type { AppEnv } from './app-env.ts'
 
@@ -34,6 +34,12 @@ export function toApiError(error: unknown): ApiError {
       'the database does not answer; what was asked may or may not have been written, so read before you repeat it',
       { cause: error, headers: { 'retry-after': '1' } },
     )
+  }
+  if (isOvertaken(error)) {
+    return new ApiError('busy', 'another change is in the way; try again', {
+      cause: error,
+      headers: { 'retry-after': '1' },
+    })
   }
   if (error instanceof HTTPException && error.status === 400) {
     return new ApiError('malformed-json', 'the body is not JSON', { cause: error })

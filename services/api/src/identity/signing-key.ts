@@ -4,7 +4,14 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
-import { canonicalJson, publicKeySchema, type Manifest, type PublicKey } from '@lvs-fleet/contract'
+import {
+  AUDIT_CHECKPOINT_TYPE,
+  canonicalJson,
+  publicKeySchema,
+  type AuditCheckpoint,
+  type Manifest,
+  type PublicKey,
+} from '@lvs-fleet/contract'
 import { CompactSign } from 'jose'
 import { thumbprintOf } from './public-key.ts'
 
@@ -13,19 +20,23 @@ export type Signer = {
   readonly thumbprint: string
   /** Compact JWS over the canonical text of the manifest. */
   readonly sign: (manifest: Manifest) => Promise<string>
+  /** The same over a head of the audit chain. */
+  readonly signCheckpoint: (checkpoint: AuditCheckpoint) => Promise<string>
 }
 
 export function makeSigner(privateKey: KeyObject): Signer {
   const publicKey = publicKeySchema.parse(createPublicKey(privateKey).export({ format: 'jwk' }))
   const thumbprint = thumbprintOf(publicKey)
   const encoder = new TextEncoder()
+  const signAs = (typ: string, payload: object) =>
+    new CompactSign(encoder.encode(canonicalJson(payload)))
+      .setProtectedHeader({ alg: 'EdDSA', kid: thumbprint, typ })
+      .sign(privateKey)
   return {
     publicKey,
     thumbprint,
-    sign: (manifest) =>
-      new CompactSign(encoder.encode(canonicalJson(manifest)))
-        .setProtectedHeader({ alg: 'EdDSA', kid: thumbprint, typ: 'lvsfleet-state' })
-        .sign(privateKey),
+    sign: (manifest) => signAs('lvsfleet-state', manifest),
+    signCheckpoint: (checkpoint) => signAs(AUDIT_CHECKPOINT_TYPE, checkpoint),
   }
 }
 

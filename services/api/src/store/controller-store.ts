@@ -1,24 +1,17 @@
-/** Queries on the controller row, the locks that order writers, notifications and the audit trail. */
-import { desc, eq, lt, sql } from 'drizzle-orm'
+/** Queries on the controller row, the lock that orders writers of intent, and notifications. */
+import { eq, sql } from 'drizzle-orm'
 import { publicKeySchema, type PublicKey } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import type { Queryable } from './database.ts'
-import { auditEvents, controller } from './schema.ts'
+import { controller } from './schema.ts'
+
+export { insertAuditEvent } from './audit-store.ts'
 
 /** One writer of intent at a time, over all processes: "lvsp". */
 const PUBLISH_LOCK = 0x6c767370
 export const CHANNEL = 'lvsfleet'
 
 export type Controller = { readonly epoch: number; readonly keys: readonly PublicKey[] }
-
-export type AuditEvent = {
-  readonly at: Date
-  readonly actor: string
-  readonly action: string
-  readonly subject: string
-  readonly revision: number | null
-  readonly detail: Readonly<Record<string, unknown>>
-}
 
 /** Held until the transaction ends; gives up after ten seconds (SQLSTATE 55P03). */
 export async function lockPublish(tx: Queryable): Promise<void> {
@@ -43,25 +36,4 @@ export async function insertController(tx: Queryable, first: Controller): Promis
 
 export async function updateEpoch(tx: Queryable, epoch: number): Promise<void> {
   await tx.update(controller).set({ epoch }).where(eq(controller.id, 1))
-}
-
-export async function insertAuditEvent(tx: Queryable, event: AuditEvent): Promise<void> {
-  await tx.insert(auditEvents).values(event)
-}
-
-/** Newest first. */
-export async function listAuditEvents(
-  db: Queryable,
-  page: { readonly limit: number; readonly before: number | undefined },
-): Promise<(AuditEvent & { number: number })[]> {
-  const rows = await db
-    .select()
-    .from(auditEvents)
-    .where(page.before === undefined ? undefined : lt(auditEvents.number, page.before))
-    .orderBy(desc(auditEvents.number))
-    .limit(page.limit)
-  return rows.map((row) => ({
-    ...row,
-    detail: z.record(z.string(), z.unknown()).parse(row.detail),
-  }))
 }

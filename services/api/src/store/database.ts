@@ -88,3 +88,10 @@ export function sqlState(error: unknown): string | undefined {
   }
   return undefined
 }
+
+/** A lock that was held for too long, a deadlock, a serialisation failure: nothing was written. */
+const OVERTAKEN = new Set(['55P03', '40P01', '40001'])
+
+export function isOvertaken(error: unknown): boolean {
+  return OVERTAKEN.has(sqlState(error) ?? '')
+}

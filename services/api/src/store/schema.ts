@@ -192,9 +192,13 @@ export const apiKeys = pgTable('api_keys', {
   expiresAt: moment('expires_at'),
   revokedAt: moment('revoked_at'),
   lastUsedAt: moment('last_used_at'),
+  /** Names of the sites that the role is bound to; null = all. */
+  sites: jsonb('sites'),
+  /** Labels that all must have that the role changes; null = none. */
+  labels: jsonb('labels'),
 })
 
-/** Append only: a trigger refuses update, delete and truncate. */
+/** Append only: a trigger refuses update, delete and truncate; only a hash that is missing may be set, once. */
 export const auditEvents = pgTable(
   'audit_events',
   {
@@ -205,6 +209,21 @@ export const auditEvents = pgTable(
     subject: text('subject').notNull(),
     revision: count('revision'),
     detail: jsonb('detail').notNull(),
+    /** Of this row and the hash of the row before it (`contract/src/audit.ts`); null until chained. */
+    hash: text('hash'),
   },
-  (table) => [index('audit_events_at').on(table.at)],
+  (table) => [
+    index('audit_events_at').on(table.at),
+    index('audit_events_unchained')
+      .on(table.number)
+      .where(sql`${table.hash} is null`),
+  ],
 )
+
+/** Signed heads of the audit chain. What matters is the copy that somebody keeps elsewhere. */
+export const auditCheckpoints = pgTable('audit_checkpoints', {
+  number: count('number').primaryKey(),
+  hash: text('hash').notNull(),
+  at: moment('at').notNull(),
+  jws: text('jws').notNull(),
+})

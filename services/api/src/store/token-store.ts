@@ -2,6 +2,7 @@
 import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm'
 import { roleSchema, type Role } from '@lvs-fleet/contract'
 import * as z from 'zod'
+import { OPERATOR_ROLES, type OperatorRole } from '../access/grant.ts'
 import type { Queryable } from './database.ts'
 import { apiKeys, joinTokens } from './schema.ts'
 
@@ -19,15 +20,13 @@ export type JoinToken = {
   readonly revokedAt: Date | null
 }
 
-/** `admin` may do all; `operator` all but API keys; `viewer` reads. */
-export const API_KEY_ROLES = ['admin', 'operator', 'viewer'] as const
-export type ApiKeyRole = (typeof API_KEY_ROLES)[number]
-
 export type ApiKey = {
   readonly id: string
   readonly name: string
   readonly sha256: string
-  readonly role: ApiKeyRole
+  readonly role: OperatorRole
+  readonly sites: readonly string[] | null
+  readonly labels: Readonly<Record<string, string>> | null
   readonly createdAt: Date
   readonly expiresAt: Date | null
   readonly revokedAt: Date | null
@@ -102,6 +101,14 @@ export async function revokeApiKey(tx: Queryable, id: string, at: Date): Promise
   return rows.length === 1
 }
 
+/** It ends at `at`, unless it ends before. */
+export async function expireApiKey(tx: Queryable, id: string, at: Date): Promise<void> {
+  await tx
+    .update(apiKeys)
+    .set({ expiresAt: at })
+    .where(and(eq(apiKeys.id, id), or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, at))))
+}
+
 /** At most one write a minute and key. */
 export async function touchApiKey(db: Queryable, id: string, at: Date): Promise<void> {
   const minuteAgo = new Date(at.getTime() - 60_000)
@@ -111,10 +118,6 @@ export async function touchApiKey(db: Queryable, id: string, at: Date): Promise<
     .where(
       and(eq(apiKeys.id, id), or(isNull(apiKeys.lastUsedAt), lt(apiKeys.lastUsedAt, minuteAgo))),
     )
-}
-
-export async function hasApiKeys(db: Queryable): Promise<boolean> {
-  return (await db.$count(apiKeys)) > 0
 }
 
 /** Keys that could still let an administrator in: the last one must not be revoked. */
@@ -133,6 +136,12 @@ function parseJoinToken(row: typeof joinTokens.$inferSelect): JoinToken {
   return { ...row, role: roleSchema.parse(row.role) }
 }
 
+const storedScope = z.object({
+  role: z.enum(OPERATOR_ROLES),
+  sites: z.array(z.string()).nullable(),
+  labels: z.record(z.string(), z.string()).nullable(),
+})
+
 function parseApiKey(row: typeof apiKeys.$inferSelect): ApiKey {
-  return { ...row, role: z.enum(API_KEY_ROLES).parse(row.role) }
+  return { ...row, ...storedScope.parse(row) }
 }

@@ -1,4 +1,5 @@
 /** Removes one object, unless others refer to it. */
+import type { Scope } from '../access/grant.ts'
 import { ApiError } from '../errors.ts'
 import { withoutObject } from '../intent/fleet.ts'
 import type { Kind } from '../intent/kinds.ts'
@@ -10,6 +11,8 @@ import { stillReferenced } from './refusals.ts'
 
 export type ObjectRemoval = {
   readonly actor: string
+  /** What the operator is bound to; null = nothing. */
+  readonly scope: Scope | null
   readonly kind: Kind
   readonly name: string
   readonly precondition: Precondition
@@ -18,9 +21,10 @@ export type ObjectRemoval = {
 }
 
 export function deleteObject(deps: Deps, removal: ObjectRemoval): Promise<Published> {
-  const { actor, kind, name, dryRun, allowShrink } = removal
+  const { actor, scope, kind, name, dryRun, allowShrink } = removal
   return publish(deps, {
     actor,
+    scope,
     action: `${kind}.delete`,
     dryRun,
     allowShrink,

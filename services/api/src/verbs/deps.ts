@@ -1,8 +1,10 @@
 /** Deps: what verbs and routes are given. Built once in `open-api.ts`; tests build it with their own clock. */
+import type { OidcVerifier } from '../identity/oidc.ts'
 import type { Sessions } from '../identity/sessions.ts'
 import type { Signer } from '../identity/signing-key.ts'
 import type { Database } from '../store/database.ts'
 import type { LiveFleet } from './live-fleet.ts'
+import type { RefusalLog } from './refusal-log.ts'
 
 export type Log = {
   readonly info: (fields: object, message: string) => void
@@ -15,9 +17,13 @@ export type Deps = {
   readonly live: LiveFleet
   readonly sessions: Sessions
   readonly signer: Signer
+  readonly oidc: OidcVerifier
+  readonly refusals: RefusalLog
   /** Audience of assertions. */
   readonly name: string
   readonly pollSeconds: number
+  /** Of one identity, in the long run; ten times as many at once. */
+  readonly requestsPerSecond: number
   readonly now: () => Date
   readonly log: Log
 }

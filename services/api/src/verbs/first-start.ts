@@ -13,7 +13,7 @@ import {
 import { thumbprintOf } from '../identity/public-key.ts'
 import { insertController, loadController, lockPublish } from '../store/controller-store.ts'
 import type { Database } from '../store/database.ts'
-import { hasApiKeys } from '../store/token-store.ts'
+import { countUsableAdminKeys } from '../store/token-store.ts'
 import { writeApiKey } from './api-keys.ts'
 
 /** The signer of this database's states. */
@@ -51,16 +51,26 @@ async function makeKeyFile(file: string): Promise<Signer> {
   return signer
 }
 
-/** Makes the first admin key when there is no key at all; undefined otherwise. The file is written before the row. */
+/**
+ * Makes an admin key when there is none that is good: at the first start, and after all have expired. undefined
+ * otherwise. The file is written before the row.
+ */
 export async function makeFirstApiKey(
   deps: { readonly database: Database; readonly now: () => Date },
   file: string,
 ): Promise<string | undefined> {
   return deps.database.db.transaction(async (tx) => {
     await lockPublish(tx)
-    if (await hasApiKeys(tx)) return undefined
-    const wanted = { name: 'first', role: 'admin', ttlSeconds: null } as const
-    const { secret } = await writeApiKey(tx, { actor: 'first-start', at: deps.now() }, wanted)
+    if ((await countUsableAdminKeys(tx, deps.now())) > 0) return undefined
+    const wanted = {
+      name: 'first',
+      role: 'admin',
+      sites: null,
+      labels: null,
+      ttlSeconds: null,
+    } as const
+    const made = { actor: 'first-start', at: deps.now(), notAfter: null }
+    const { secret } = await writeApiKey(tx, made, wanted)
     await writeSecretFile(file, `${secret}\n`)
     return secret
   })

@@ -1,7 +1,8 @@
-/** Removes what is over: expired tokens and assertion ids, old join tokens, shards that nobody lists. */
+/** Tells what was only counted, keeps a checkpoint, and removes what is over: expired tokens and assertion ids, old join tokens, shards that nobody lists. */
 import { deleteExpiredCredentials } from '../store/host-store.ts'
 import { pruneStates } from '../store/state-store.ts'
 import { deleteOldJoinTokens } from '../store/token-store.ts'
+import { keepCheckpoint } from './audit-trail.ts'
 import type { Deps } from './deps.ts'
 
 /** Longer than any download of a document may take. */
@@ -11,6 +12,8 @@ const JOIN_TOKEN_KEEP_MS = 7 * 24 * 3_600_000
 export async function keepHouse(deps: Deps): Promise<void> {
   const now = deps.now()
   deps.sessions.prune(now)
+  await deps.refusals.flush()
+  await keepCheckpoint(deps)
   await deleteExpiredCredentials(deps.database.db, now)
   await deleteOldJoinTokens(deps.database.db, new Date(now.getTime() - JOIN_TOKEN_KEEP_MS))
   await pruneStates(deps.database.db, new Date(now.getTime() - SHARD_KEEP_MS))

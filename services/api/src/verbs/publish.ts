@@ -3,6 +3,8 @@
  * checks the result, compiles it, and writes intent, revision, audit event and the states of the hosts that
  * it touches. A dry run does all of that but the writing. Writers go one at a time, over all processes.
  */
+import { trespasses } from '../access/belongs.ts'
+import type { Scope } from '../access/grant.ts'
 import { splitKernelProblems } from '../compile/check-kernels.ts'
 import { compileFleet, type Compiled, type CompiledHost } from '../compile/compile.ts'
 import { ApiError } from '../errors.ts'
@@ -11,13 +13,9 @@ import type { Fleet } from '../intent/fleet.ts'
 import { expiryProblems, signOverrides, verdictProblems } from '../intent/override-rules.ts'
 import type { Problem } from '../intent/problem.ts'
 import { validateFleet } from '../intent/validate.ts'
-import {
-  insertAuditEvent,
-  lockPublish,
-  notifyChange,
-  updateEpoch,
-} from '../store/controller-store.ts'
-import { sqlState, type Queryable, type Tx } from '../store/database.ts'
+import { insertAuditEvent, type AuditEvent } from '../store/audit-store.ts'
+import { lockPublish, notifyChange, updateEpoch } from '../store/controller-store.ts'
+import { isOvertaken, type Queryable, type Tx } from '../store/database.ts'
 import { loadDirectorKernels, revokeIdentity } from '../store/host-store.ts'
 import { insertRevision, writeObjects, type Change } from '../store/intent-store.ts'
 import { writeShards, writeStates, type PublishedState } from '../store/state-store.ts'
@@ -32,6 +30,8 @@ import { ERRORS_MAX, invalidFleet } from './refusals.ts'
 export type PublishRequest = {
   readonly actor: string
   readonly action: string
+  /** What the operator is bound to: a change beyond it is refused. null or undefined = nothing. */
+  readonly scope?: Scope | null
   readonly dryRun?: boolean
   readonly allowShrink?: boolean
   /** Publish every host anew, above all that was published before. */
@@ -82,9 +82,6 @@ async function dryRun(deps: Deps, request: PublishRequest): Promise<Published> {
   return published(planned, snapshot)
 }
 
-/** SQLSTATEs of a lock that was held for too long, a deadlock, a serialisation failure: nothing was written. */
-const OVERTAKEN = new Set(['55P03', '40P01', '40001'])
-
 async function write(deps: Deps, request: PublishRequest): Promise<Published> {
   let planned: Planned | undefined
   let next: Snapshot | undefined
@@ -97,9 +94,11 @@ async function write(deps: Deps, request: PublishRequest): Promise<Published> {
           ? planned.held
           : await store(deps, tx, planned, request)
       await request.alongside?.(tx, next)
+      // Last, because whoever appends to the audit trail makes all others wait.
+      if (next !== planned.held) await insertAuditEvent(tx, auditEventOf(planned, next, request))
     })
   } catch (error) {
-    if (OVERTAKEN.has(sqlState(error) ?? '')) {
+    if (isOvertaken(error)) {
       throw new ApiError('busy', 'another change is in the way; try again', {
         cause: error,
         headers: { 'retry-after': '1' },
@@ -140,6 +139,7 @@ async function plan(
   const epoch = held.epoch + (request.newEpoch === true ? 1 : 0)
   if (diff.changes.length === 0 && epoch === held.epoch)
     return { at, held, epoch, fleet: held.fleet, diff, compiled: before, hosts: [] }
+  refuseTrespass(request.scope ?? null, held.fleet, fleet, diff)
   const refuse = request.refuse ?? invalidFleet
   const written = new Set(diff.standing.map(({ spec }) => spec))
   const overrides = fleet.overrides.filter((one) => written.has(one))
@@ -173,6 +173,22 @@ async function kernelsAgainst(db: Queryable, before: Compiled, after: Compiled) 
   return splitKernelProblems(old, now, await loadDirectorKernels(db))
 }
 
+/** Before anything is said of what else may be wrong: that may tell of what is not the operator's. */
+function refuseTrespass(scope: Scope | null, before: Fleet, after: Fleet, diff: IntentDiff): void {
+  if (scope === null) return
+  const found = trespasses(scope, before, after, diff.changes)
+  const first = found[0]
+  if (first === undefined) return
+  const errors = found.slice(0, ERRORS_MAX).map(({ kind, name, why }) => ({
+    pointer: '',
+    code: 'out-of-scope',
+    message: why,
+    object: `${kind}/${name}`,
+  }))
+  const more = found.length > 1 ? ` (and ${found.length - 1} more)` : ''
+  throw new ApiError('forbidden', `${first.kind} ${first.name} ${first.why}${more}`, { errors })
+}
+
 function refuseShrink(hosts: readonly HostChange[]): void {
   const held = hosts.filter((host) => host.shrink.held)
   if (held.length === 0) return
@@ -190,6 +206,27 @@ function refuseShrink(hosts: readonly HostChange[]): void {
   )
 }
 
+function auditEventOf(planned: Planned, next: Snapshot, request: PublishRequest): AuditEvent {
+  const { at, diff, hosts } = planned
+  const { actor, action } = request
+  return {
+    at,
+    actor,
+    action,
+    subject: summaryOf(planned).slice(0, 500),
+    revision: next.revision,
+    detail: {
+      changes: diff.changes.length,
+      hosts: hosts.length,
+      allowShrink: request.allowShrink === true,
+    },
+  }
+}
+
+function summaryOf({ held, epoch, diff }: Planned): string {
+  return epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
+}
+
 async function store(
   deps: Deps,
   tx: Tx,
@@ -199,7 +236,7 @@ async function store(
   const { at, held, epoch, diff, hosts } = planned
   const revision = held.revision + 1
   const { actor, action } = request
-  const summary = epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
+  const summary = summaryOf(planned)
   if (epoch !== held.epoch) await updateEpoch(tx, epoch)
   await insertRevision(tx, { number: revision, at, actor, action, summary, changes: diff.changes })
   await writeObjects(tx, revision, diff)
@@ -231,18 +268,6 @@ async function store(
     const identity = await revokeIdentity(tx, state, at)
     if (identity !== undefined) deps.sessions.clear()
   }
-  await insertAuditEvent(tx, {
-    at,
-    actor,
-    action,
-    subject: summary.slice(0, 500),
-    revision,
-    detail: {
-      changes: diff.changes.length,
-      hosts: hosts.length,
-      allowShrink: request.allowShrink === true,
-    },
-  })
   await notifyChange(tx)
   return { revision, epoch, fleet: planned.fleet, objects, states }
 }

@@ -1,4 +1,5 @@
 /** Makes the fleet what a document says: what it leaves out is removed, but for overrides and drains. Doing it twice changes nothing. */
+import type { Scope } from '../access/grant.ts'
 import { ApiError } from '../errors.ts'
 import { remainingDrains } from '../intent/drain-rules.ts'
 import { fleetFromDocument, type FleetDocument } from '../intent/fleet.ts'
@@ -8,6 +9,8 @@ import { publish, type Published } from './publish.ts'
 
 export type FleetWrite = {
   readonly actor: string
+  /** What the operator is bound to; null = nothing. */
+  readonly scope: Scope | null
   readonly document: FleetDocument
   /** Revisions of which one must stand; undefined = any. */
   readonly ifMatch: readonly string[] | undefined
@@ -19,6 +22,7 @@ export function putFleet(deps: Deps, write: FleetWrite): Promise<Published> {
   const fleet = fleetFromDocument(write.document)
   return publish(deps, {
     actor: write.actor,
+    scope: write.scope,
     action: 'fleet.put',
     dryRun: write.dryRun,
     allowShrink: write.allowShrink,

@@ -1,4 +1,5 @@
 /** Creates or replaces one object, or merges a patch into one (RFC 7396). */
+import type { Scope } from '../access/grant.ts'
 import { ApiError } from '../errors.ts'
 import { bodyToDocument, withObject } from '../intent/fleet.ts'
 import { SPEC_SCHEMAS, type Kind } from '../intent/kinds.ts'
@@ -12,6 +13,8 @@ import { invalidBody, invalidObject } from './refusals.ts'
 
 export type ObjectWrite = {
   readonly actor: string
+  /** What the operator is bound to; null = nothing. */
+  readonly scope: Scope | null
   readonly kind: Kind
   readonly name: string
   /** The body as the operator wrote it, without its name; of a patch, the patch. */
@@ -49,11 +52,12 @@ async function writeObject(
   verb: string,
   bodyFrom: (object: StoredObject | undefined) => Readonly<Record<string, unknown>>,
 ): Promise<ObjectWritten> {
-  const { kind, name, actor, dryRun, allowShrink } = write
+  const { kind, name, actor, scope, dryRun, allowShrink } = write
   const key = objectKey(kind, name)
   let isCreated = false
   const published = await publish(deps, {
     actor,
+    scope,
     action: `${kind}.${verb}`,
     dryRun,
     allowShrink,

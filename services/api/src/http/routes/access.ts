@@ -1,18 +1,12 @@
-/** Who may come in: join tokens for hosts, API keys for operators. */
+/** Which hosts may come in: join tokens. Operators' API keys are in `api-keys.ts`. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import { roleSchema } from '@lvs-fleet/contract'
 import { nameSchema } from '../../intent/shared-fields.ts'
-import {
-  API_KEY_ROLES,
-  listApiKeys,
-  listJoinTokens,
-  type ApiKey,
-  type JoinToken,
-} from '../../store/token-store.ts'
-import { createApiKey, endApiKey } from '../../verbs/api-keys.ts'
+import { listJoinTokens, type JoinToken } from '../../store/token-store.ts'
 import type { Deps } from '../../verbs/deps.ts'
+import { checkJoinTokenScope, checkSiteScope, visibleJoinTokens } from '../../verbs/enrol-scope.ts'
 import { createJoinToken, endJoinToken } from '../../verbs/join-tokens.ts'
-import type { AppEnv } from '../app-env.ts'
+import { authorOf, type AppEnv } from '../app-env.ts'
 import { json, jsonBody, limitSchema, problems } from '../contract.ts'
 
 const DAY_SECONDS = 86_400
@@ -42,37 +36,9 @@ const newJoinToken = z.strictObject({
   maxUses: z.int().min(1).max(1_000).default(1),
 })
 
-const apiKeySchema = z
-  .object({
-    id: z.string(),
-    name: z.string(),
-    role: z.enum(API_KEY_ROLES),
-    createdAt: z.string(),
-    expiresAt: z.string().nullable(),
-    revokedAt: z.string().nullable(),
-    lastUsedAt: z.string().nullable(),
-  })
-  .openapi('ApiKey')
-
-const newApiKey = z.strictObject({
-  name: nameSchema,
-  role: z.enum(API_KEY_ROLES),
-  /** null = does not expire. */
-  ttlSeconds: z
-    .int()
-    .min(60)
-    .max(10 * 366 * DAY_SECONDS)
-    .nullable()
-    .default(90 * DAY_SECONDS),
-})
-
 const limitQuery = z.strictObject({ limit: limitSchema })
 const list = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item) })
-const paths = {
-  tokens: '/v1/join-tokens',
-  keys: '/v1/api-keys',
-  controller: '/v1/controller',
-} as const
+const paths = { tokens: '/v1/join-tokens' } as const
 
 const routes = {
   createToken: createRoute({
@@ -99,35 +65,12 @@ const routes = {
     request: { params: idParam },
     responses: { 200: json(joinTokenSchema, 'Revoked'), ...problems(404) },
   }),
-  createKey: createRoute({
-    method: 'post',
-    path: paths.keys,
-    tags: ['access'],
-    request: { body: jsonBody(newApiKey) },
-    responses: {
-      201: json(apiKeySchema.extend({ key: z.string() }), 'The secret is told only here'),
-      ...problems(413, 415, 422),
-    },
-  }),
-  listKeys: createRoute({
-    method: 'get',
-    path: paths.keys,
-    tags: ['access'],
-    request: { query: limitQuery },
-    responses: { 200: json(list(apiKeySchema), 'Newest first'), ...problems() },
-  }),
-  revokeKey: createRoute({
-    method: 'delete',
-    path: `${paths.keys}/{id}`,
-    tags: ['access'],
-    request: { params: idParam },
-    responses: { 200: json(apiKeySchema, 'Revoked'), ...problems(404, 409) },
-  }),
 }
 
 export function accessRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   const { db } = deps.database
   app.openapi(routes.createToken, async (c) => {
+    checkSiteScope(authorOf(c).scope, c.req.valid('json').site)
     const { token, secret } = await createJoinToken(
       deps,
       c.get('operator').actor,
@@ -135,23 +78,14 @@ export function accessRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     )
     return c.json({ ...joinTokenOf(token), token: secret }, 201)
   })
-  app.openapi(routes.listTokens, async (c) =>
-    c.json({ items: (await listJoinTokens(db, c.req.valid('query').limit)).map(joinTokenOf) }, 200),
-  )
+  app.openapi(routes.listTokens, async (c) => {
+    const tokens = await listJoinTokens(db, c.req.valid('query').limit)
+    return c.json({ items: visibleJoinTokens(authorOf(c).scope, tokens).map(joinTokenOf) }, 200)
+  })
   app.openapi(routes.revokeToken, async (c) => {
+    await checkJoinTokenScope(deps, authorOf(c).scope, c.req.valid('param').id)
     const token = await endJoinToken(deps, c.get('operator').actor, c.req.valid('param').id)
     return c.json(joinTokenOf(token), 200)
-  })
-  app.openapi(routes.createKey, async (c) => {
-    const { key, secret } = await createApiKey(deps, c.get('operator').actor, c.req.valid('json'))
-    return c.json({ ...apiKeyOf(key), key: secret }, 201)
-  })
-  app.openapi(routes.listKeys, async (c) =>
-    c.json({ items: (await listApiKeys(db, c.req.valid('query').limit)).map(apiKeyOf) }, 200),
-  )
-  app.openapi(routes.revokeKey, async (c) => {
-    const key = await endApiKey(deps, c.get('operator').actor, c.req.valid('param').id)
-    return c.json(apiKeyOf(key), 200)
   })
 }
 
@@ -169,19 +103,5 @@ function joinTokenOf(token: JoinToken) {
     createdAt: token.createdAt.toISOString(),
     expiresAt: token.expiresAt.toISOString(),
     revokedAt: token.revokedAt?.toISOString() ?? null,
-  }
-}
-
-/** Everything but the hash of the secret. */
-function apiKeyOf(key: ApiKey) {
-  const { id, name, role } = key
-  return {
-    id,
-    name,
-    role,
-    createdAt: key.createdAt.toISOString(),
-    expiresAt: key.expiresAt?.toISOString() ?? null,
-    revokedAt: key.revokedAt?.toISOString() ?? null,
-    lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
   }
 }

@@ -27,7 +27,7 @@ const enrolRoute = createRoute({
   tags: ['agent'],
   security: [],
   request: { body: jsonBody(enrolRequestSchema) },
-  responses: { 200: json(enrolAnswerSchema, 'Enrolled'), ...problems(409, 413, 415, 422, 429) },
+  responses: { 200: json(enrolAnswerSchema, 'Enrolled'), ...problems(409, 413, 415, 422) },
 })
 
 const tokenRoute = createRoute({

@@ -1,11 +1,10 @@
-/** This API itself: who it is, a new epoch, and the audit trail of all that was done. */
+/** This API itself: who it is, and a new epoch. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import { publicKeySchema } from '@lvs-fleet/contract'
-import { listAuditEvents } from '../../store/controller-store.ts'
 import { bumpEpoch } from '../../verbs/bump-epoch.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import type { AppEnv } from '../app-env.ts'
-import { json, limitSchema, problems, revisionNumberSchema } from '../contract.ts'
+import { json, problems } from '../contract.ts'
 
 const controllerSchema = z.object({
   name: z.string(),
@@ -36,46 +35,13 @@ const routes = {
       ...problems(),
     },
   }),
-  listAudit: createRoute({
-    method: 'get',
-    path: '/v1/audit-events',
-    tags: ['access'],
-    request: {
-      query: z.strictObject({ limit: limitSchema, before: revisionNumberSchema.optional() }),
-    },
-    responses: {
-      200: json(
-        z.object({
-          items: z.array(
-            z.object({
-              number: z.int(),
-              at: z.string(),
-              actor: z.string(),
-              action: z.string(),
-              subject: z.string(),
-              revision: z.int().nullable(),
-              detail: z.record(z.string(), z.unknown()),
-            }),
-          ),
-        }),
-        'Newest first',
-      ),
-      ...problems(),
-    },
-  }),
 }
 
 export function controllerRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
-  const { db } = deps.database
   app.openapi(routes.controller, (c) => c.json(controllerOf(deps), 200))
   app.openapi(routes.newEpoch, async (c) => {
     await bumpEpoch(deps, c.get('operator').actor)
     return c.json(controllerOf(deps), 200)
-  })
-  app.openapi(routes.listAudit, async (c) => {
-    const { limit, before } = c.req.valid('query')
-    const events = await listAuditEvents(db, { limit, before })
-    return c.json({ items: events.map((event) => ({ ...event, at: event.at.toISOString() })) }, 200)
   })
 }
 

@@ -7,7 +7,7 @@ import { findRevision, listRevisions } from '../../store/intent-store.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { putFleet } from '../../verbs/put-fleet.ts'
 import { fleetAt } from '../../verbs/read-fleet.ts'
-import type { AppEnv } from '../app-env.ts'
+import { authorOf, type AppEnv } from '../app-env.ts'
 import {
   ifMatchHeader,
   json,
@@ -103,7 +103,7 @@ export function fleetRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(putFleetRoute, async (c) => {
     const { dryRun, allowShrink } = c.req.valid('query')
     const published = await putFleet(deps, {
-      actor: c.get('operator').actor,
+      ...authorOf(c),
       document: c.req.valid('json'),
       ifMatch: parseEtags(c.req.valid('header')['if-match']),
       dryRun,

@@ -21,7 +21,8 @@ import { stateDocument } from '../../verbs/fetch-state.ts'
 import { readState } from '../../verbs/host-changes.ts'
 import { findHostView, findPublished, listHosts, type HostView } from '../../verbs/read-hosts.ts'
 import { revokeHost } from '../../verbs/revoke-host.ts'
-import type { AppEnv } from '../app-env.ts'
+import { checkHostScope } from '../../verbs/enrol-scope.ts'
+import { authorOf, type AppEnv } from '../app-env.ts'
 import { cursorSchema, json, limitSchema, page, problems } from '../contract.ts'
 import { documentStream } from '../document-stream.ts'
 
@@ -190,7 +191,10 @@ export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     return c.body(rendered.text, 200)
   })
   app.openapi(revokeRoute, async (c) => {
-    await revokeHost(deps, c.get('operator').actor, c.req.valid('param'))
+    const { actor, scope } = authorOf(c)
+    const host = c.req.valid('param')
+    checkHostScope(deps, scope, host)
+    await revokeHost(deps, actor, host)
     return c.body(null, 204)
   })
 }

@@ -20,7 +20,7 @@ import {
   type ObjectWrite,
   type ObjectWritten,
 } from '../../verbs/put-object.ts'
-import type { AppEnv } from '../app-env.ts'
+import { authorOf, type AppEnv } from '../app-env.ts'
 import { page, parsePrecondition } from '../contract.ts'
 import { outcomeOf } from '../outcome.ts'
 import { explainContract, intentContracts, SERVER_FIELDS } from './intent-contracts.ts'
@@ -81,7 +81,7 @@ function kindRoutes(app: OpenAPIHono<AppEnv>, deps: Deps, kind: Kind): void {
   app.openapi(routes.remove, async (c) => {
     const { dryRun, allowShrink } = c.req.valid('query')
     const published = await deleteObject(deps, {
-      actor: c.get('operator').actor,
+      ...authorOf(c),
       kind,
       name: c.req.valid('param').name,
       precondition: parsePrecondition(c.req.valid('header'), false, undefined),
@@ -114,7 +114,7 @@ async function readWrite(
   const body = Object.fromEntries(Object.entries(written).filter(([key]) => !leftOut.has(key)))
   const { dryRun, allowShrink, force } = query
   const precondition = parsePrecondition(headers, force, written['version'])
-  return { actor: c.get('operator').actor, kind, name, body, precondition, dryRun, allowShrink }
+  return { ...authorOf(c), kind, name, body, precondition, dryRun, allowShrink }
 }
 
 function answerHeaders(c: Context<AppEnv>, written: ObjectWritten): void {
