@@ -113,6 +113,7 @@ function verdictOf(directors: readonly DirectorDrain[]): Pick<DrainView, 'state'
   if (waiting.length > 0) {
     return { state: 'draining', message: `not taken up yet by ${waiting.join(', ')}` }
   }
-  if (open > 0) return { state: 'draining', message: `${open} of ${directors.length} directors are not done` }
+  if (open > 0)
+    return { state: 'draining', message: `${open} of ${directors.length} directors are not done` }
   return { state: 'drained', message: 'out of every director; it stays out until this is deleted' }
 }
