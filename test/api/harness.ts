@@ -12,6 +12,7 @@ import { getRequestListener } from '@hono/node-server'
 import pg from 'pg'
 import { assemble, type Assembled } from '../../services/api/src/assemble.ts'
 import { createApp, type App } from '../../services/api/src/http/app.ts'
+import type { StreamTimes } from '../../services/api/src/http/event-stream.ts'
 import type { Connection } from '../../services/api/src/store/database.ts'
 import {
   startEmbeddedPostgres,
@@ -57,6 +58,7 @@ export type TestApiOptions = {
   /** A port to listen on again after a restart; 0 = any. */
   readonly port?: number
   readonly log?: Log
+  readonly streamTimes?: StreamTimes
 }
 
 const QUIET: Log = {
@@ -91,7 +93,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     throw error
   }
   const adminKey = assembled.firstKey?.secret ?? options.beside?.adminKey ?? ''
-  const app = createApp(assembled.deps)
+  const app = createApp(assembled.deps, options.streamTimes)
   const server = createServer(getRequestListener(app.fetch))
   await new Promise<void>((done) => server.listen(options.port ?? 0, '127.0.0.1', done))
   const url = `http://127.0.0.1:${portOf(server)}`

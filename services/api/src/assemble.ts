@@ -12,6 +12,7 @@ import { countRevoked } from './store/host-store.ts'
 import { startListener } from './store/listener.ts'
 import { migrateDatabase } from './store/migrate.ts'
 import type { Deps, Log } from './verbs/deps.ts'
+import { EventFeed } from './verbs/event-feed.ts'
 import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
@@ -52,10 +53,12 @@ export async function assemble(
     const keyFile = join(dataDir, 'admin.key')
     const secret = await makeFirstApiKey({ database, now }, keyFile)
     const live = await LiveFleet.load(database)
+    const events = await EventFeed.load(database, live.waiters)
     const { name, pollSeconds } = settings
     const deps: Deps = {
       database,
       live,
+      events,
       sessions: new Sessions(),
       signer,
       name,
@@ -63,8 +66,11 @@ export async function assemble(
       now,
       log,
     }
-    const listener = startListener(connection, hearChanges(deps), (error) =>
-      log.warn({ err: error }, 'not listening for changes; connecting again'),
+    const listener = startListener(
+      connection,
+      hearChanges(deps),
+      (error) => log.warn({ err: error }, 'not listening for changes; connecting again'),
+      () => events.refresh(),
     )
     opened.push(listener.close)
     opened.push(repeatHousekeeping(deps))

@@ -7,6 +7,7 @@ import { invalidBody, zodDetails } from '../verbs/refusals.ts'
 import type { AppEnv } from './app-env.ts'
 import { agentAuth, operatorAuth } from './auth.ts'
 import { checkBody } from './body.ts'
+import { STREAM_TIMES, type StreamTimes } from './event-stream.ts'
 import { idlePoll } from './idle-poll.ts'
 import { allowedMethods } from './methods.ts'
 import { handleError, problemResponse } from './problem.ts'
@@ -15,6 +16,7 @@ import { accessRoutes } from './routes/access.ts'
 import { agentRoutes } from './routes/agent.ts'
 import { controllerRoutes } from './routes/controller.ts'
 import { doctorRoutes } from './routes/doctor.ts'
+import { eventRoutes } from './routes/events.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { fleetRoutes } from './routes/fleet.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -25,7 +27,7 @@ import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
 
 export type App = OpenAPIHono<AppEnv>
 
-export function createApp(deps: Deps): App {
+export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): App {
   const app = new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
       if (!result.success) throw refusal(result.target, result.error)
@@ -70,6 +72,7 @@ export function createApp(deps: Deps): App {
   hostRoutes(app, deps)
   doctorRoutes(app, deps)
   healthRoutes(app, deps)
+  eventRoutes(app, deps, streamTimes)
   accessRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)

@@ -2,7 +2,9 @@
 import { desc, eq, lt, sql } from 'drizzle-orm'
 import { publicKeySchema, type PublicKey } from '@lvs-fleet/contract'
 import * as z from 'zod'
+import { auditEvent } from '../status/events/intent-events.ts'
 import type { Queryable } from './database.ts'
+import { appendEvents } from './event-store.ts'
 import { auditEvents, controller } from './schema.ts'
 
 /** One writer of intent at a time, over all processes: "lvsp". */
@@ -45,7 +47,14 @@ export async function updateEpoch(tx: Queryable, epoch: number): Promise<void> {
   await tx.update(controller).set({ epoch }).where(eq(controller.id, 1))
 }
 
+/** One line of the audit trail, and the event that it is. The last thing that a transaction does: see event-store.ts. */
 export async function insertAuditEvent(tx: Queryable, event: AuditEvent): Promise<void> {
+  await insertAuditLine(tx, event)
+  await appendEvents(tx, [auditEvent(event)], event.at)
+}
+
+/** The line alone, for what is told by events of its own. */
+export async function insertAuditLine(tx: Queryable, event: AuditEvent): Promise<void> {
   await tx.insert(auditEvents).values(event)
 }
 

@@ -70,12 +70,13 @@ export async function writeStates(tx: Queryable, states: readonly PublishedState
     await tx
       .insert(hostStateHistory)
       .values(
-        standing.map(({ role, name, epoch, generation, shards: list }) => ({
+        standing.map(({ role, name, epoch, generation, shards: list, publishedAt }) => ({
           role,
           name,
           epoch,
           generation,
           shards: list,
+          publishedAt,
         })),
       )
       .onConflictDoNothing()

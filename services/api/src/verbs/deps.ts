@@ -2,6 +2,7 @@
 import type { Sessions } from '../identity/sessions.ts'
 import type { Signer } from '../identity/signing-key.ts'
 import type { Database } from '../store/database.ts'
+import type { EventFeed } from './event-feed.ts'
 import type { LiveFleet } from './live-fleet.ts'
 
 export type Log = {
@@ -13,6 +14,7 @@ export type Log = {
 export type Deps = {
   readonly database: Database
   readonly live: LiveFleet
+  readonly events: EventFeed
   readonly sessions: Sessions
   readonly signer: Signer
   /** Audience of assertions. */

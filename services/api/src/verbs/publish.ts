@@ -10,13 +10,15 @@ import type { Fleet } from '../intent/fleet.ts'
 import { expiryProblems, signOverrides } from '../intent/override-rules.ts'
 import type { Problem } from '../intent/problem.ts'
 import { validateFleet } from '../intent/validate.ts'
+import { intentEvents } from '../status/events/intent-events.ts'
 import {
-  insertAuditEvent,
+  insertAuditLine,
   lockPublish,
   notifyChange,
   updateEpoch,
 } from '../store/controller-store.ts'
 import { sqlState, type Queryable, type Tx } from '../store/database.ts'
+import { appendEvents } from '../store/event-store.ts'
 import { loadDirectorKernels, revokeIdentity } from '../store/host-store.ts'
 import { insertRevision, writeObjects, type Change } from '../store/intent-store.ts'
 import { writeShards, writeStates, type PublishedState } from '../store/state-store.ts'
@@ -96,6 +98,7 @@ async function write(deps: Deps, request: PublishRequest): Promise<Published> {
           ? planned.held
           : await store(deps, tx, planned, request)
       await request.alongside?.(tx, next)
+      if (next !== planned.held) await tell(tx, planned, request)
     })
   } catch (error) {
     if (OVERTAKEN.has(sqlState(error) ?? '')) {
@@ -191,7 +194,7 @@ async function store(
   const { at, held, epoch, diff, hosts } = planned
   const revision = held.revision + 1
   const { actor, action } = request
-  const summary = epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
+  const summary = summaryOf(planned)
   if (epoch !== held.epoch) await updateEpoch(tx, epoch)
   await insertRevision(tx, { number: revision, at, actor, action, summary, changes: diff.changes })
   await writeObjects(tx, revision, diff)
@@ -223,7 +226,7 @@ async function store(
     const identity = await revokeIdentity(tx, state, at)
     if (identity !== undefined) deps.sessions.clear()
   }
-  await insertAuditEvent(tx, {
+  await insertAuditLine(tx, {
     at,
     actor,
     action,
@@ -237,4 +240,16 @@ async function store(
   })
   await notifyChange(tx)
   return { revision, epoch, fleet: planned.fleet, objects, states }
+}
+
+/** Events are written last: see store/event-store.ts. */
+async function tell(tx: Tx, planned: Planned, { actor, action }: PublishRequest): Promise<void> {
+  const { at, held, diff, hosts } = planned
+  const revision = held.revision + 1
+  const change = { actor, action, revision, at, summary: summaryOf(planned), changes: diff.changes }
+  await appendEvents(tx, intentEvents({ ...change, hostCount: hosts.length }), at)
+}
+
+function summaryOf({ epoch, held, diff }: Planned): string {
+  return epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
 }
