@@ -19,6 +19,7 @@ import {
   type EmbeddedPostgres,
 } from '../../services/api/src/store/embedded-postgres.ts'
 import { migrateDatabase } from '../../services/api/src/store/migrate.ts'
+import type { DelivererTimes } from '../../services/api/src/webhooks/deliverer.ts'
 import type { Deps, Log } from '../../services/api/src/verbs/deps.ts'
 
 export type TestApi = {
@@ -59,6 +60,7 @@ export type TestApiOptions = {
   readonly port?: number
   readonly log?: Log
   readonly streamTimes?: StreamTimes
+  readonly delivererTimes?: DelivererTimes
 }
 
 const QUIET: Log = {
@@ -84,6 +86,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         name: options.name ?? 'test-fleet',
         signingKeyFile: undefined,
         pollSeconds: 10,
+        webhookHttp: 'loopback',
+        delivererTimes: options.delivererTimes,
       },
       options.log ?? QUIET,
       options.now,

@@ -12,11 +12,13 @@ import { countRevoked } from './store/host-store.ts'
 import { startListener } from './store/listener.ts'
 import { migrateDatabase } from './store/migrate.ts'
 import type { Deps, Log } from './verbs/deps.ts'
+import { Counts } from './verbs/counts.ts'
 import { EventFeed } from './verbs/event-feed.ts'
 import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import type { Settings } from './env.ts'
+import { DELIVERER_TIMES, startDeliverer, type DelivererTimes } from './webhooks/deliverer.ts'
 
 export type Assembled = {
   readonly deps: Deps
@@ -26,7 +28,9 @@ export type Assembled = {
   readonly close: () => Promise<void>
 }
 
-type AssembleSettings = Omit<Settings, 'listen' | 'logLevel'>
+type AssembleSettings = Omit<Settings, 'listen' | 'metrics' | 'logLevel'> & {
+  readonly delivererTimes?: DelivererTimes | undefined
+}
 
 const HOUSEKEEPING_MS = 60_000
 
@@ -59,6 +63,8 @@ export async function assemble(
       database,
       live,
       events,
+      counts: new Counts(),
+      webhookRules: { allowHttp: settings.webhookHttp === 'any' },
       sessions: new Sessions(),
       signer,
       name,
@@ -74,6 +80,7 @@ export async function assemble(
     )
     opened.push(listener.close)
     opened.push(repeatHousekeeping(deps))
+    opened.push(startDeliverer(deps, settings.delivererTimes ?? DELIVERER_TIMES))
     return {
       deps,
       firstKey: secret === undefined ? undefined : { secret, file: keyFile },

@@ -29,6 +29,14 @@ const envSchema = z.object({
   LVSFLEET_SIGNING_KEY_FILE: z.string().min(1).optional(),
   /** Seconds that agents wait between polls when they do not hold one open. */
   LVSFLEET_POLL_SECONDS: z.coerce.number().int().min(1).max(3_600).default(10),
+  /** Where Prometheus is answered at /metrics, or `off`. */
+  LVSFLEET_METRICS: z
+    .literal('off')
+    .transform(() => undefined)
+    .or(listenSchema)
+    .default({ host: '127.0.0.1', port: 9615 }),
+  /** Where webhooks may go by plain http: to this machine only, or anywhere. */
+  LVSFLEET_WEBHOOK_HTTP: z.enum(['loopback', 'any']).default('loopback'),
   LVSFLEET_LOG: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 
@@ -40,6 +48,9 @@ export type Settings = {
   readonly name: string
   readonly signingKeyFile: string | undefined
   readonly pollSeconds: number
+  /** undefined = off. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined
+  readonly webhookHttp: 'loopback' | 'any'
   readonly logLevel: string
 }
 
@@ -61,6 +72,8 @@ export function parseEnv(
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
+    metrics: values.LVSFLEET_METRICS,
+    webhookHttp: values.LVSFLEET_WEBHOOK_HTTP,
     logLevel: values.LVSFLEET_LOG,
   }
 }

@@ -10,6 +10,7 @@ import { checkBody } from './body.ts'
 import { STREAM_TIMES, type StreamTimes } from './event-stream.ts'
 import { idlePoll } from './idle-poll.ts'
 import { allowedMethods } from './methods.ts'
+import { countRequests } from './count-requests.ts'
 import { handleError, problemResponse } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
 import { accessRoutes } from './routes/access.ts'
@@ -23,6 +24,7 @@ import { healthRoutes } from './routes/health.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
 import { probeRoutes } from './routes/probes.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
 import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
 
 export type App = OpenAPIHono<AppEnv>
@@ -46,6 +48,7 @@ export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): 
   })
 
   app.use('/v1/agent/state', idlePoll(deps))
+  app.use(countRequests(deps))
   app.use(async (c, next) => {
     const requestId = requestIdOf(c.req.header('x-request-id'))
     c.set('requestId', requestId)
@@ -73,6 +76,7 @@ export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): 
   doctorRoutes(app, deps)
   healthRoutes(app, deps)
   eventRoutes(app, deps, streamTimes)
+  webhookRoutes(app, deps)
   accessRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)

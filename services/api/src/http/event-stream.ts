@@ -4,10 +4,10 @@
  * one page at most, whoever reads it.
  */
 import type { EventFilter, FleetEvent } from '../status/event.ts'
+import { wireEvent } from '../status/wire-event.ts'
 import type { Deps } from '../verbs/deps.ts'
 import { checkedRead } from '../verbs/read-events.ts'
 import { ApiError } from '../errors.ts'
-import { eventOf } from './routes/event-schemas.ts'
 
 export type StreamTimes = {
   readonly heartbeatMs: number
@@ -107,5 +107,5 @@ function lastWords(error: unknown): string | undefined {
 }
 
 function textOf(event: FleetEvent): string {
-  return `id: ${event.id}\nevent: ${event.kind}\ndata: ${JSON.stringify(eventOf(event))}\n\n`
+  return `id: ${event.id}\nevent: ${event.kind}\ndata: ${JSON.stringify(wireEvent(event))}\n\n`
 }

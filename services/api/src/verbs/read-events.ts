@@ -20,6 +20,8 @@ export type EventQuery = {
 
 export async function readEvents(deps: Deps, query: EventQuery): Promise<EventPage> {
   const { limit, filter, waitMs } = query
+  // Who asks sees what was committed before, however slow notifications are.
+  await deps.events.refresh()
   let cursor = await startOf(deps, query.after)
   let page = await checkedRead(deps, cursor, limit, filter, query.after === undefined)
   if (page.items.length > 0 || waitMs === 0) return page

@@ -5,7 +5,6 @@ import {
   EVENT_SEVERITIES,
   type EventFilter,
   type EventKind,
-  type FleetEvent,
 } from '../../status/event.ts'
 
 // Object.keys says string of what is known to be narrower.
@@ -33,16 +32,6 @@ export const eventSchema = z
     detail: z.record(z.string(), z.unknown()),
   })
   .openapi('Event')
-
-export function eventOf(event: FleetEvent): z.input<typeof eventSchema> {
-  return {
-    ...event,
-    at: event.at.toISOString(),
-    recordedAt: event.recordedAt.toISOString(),
-    virtualServices: [...event.virtualServices],
-    detail: { ...event.detail },
-  }
-}
 
 const nameSchema = z.string().min(1).max(63)
 

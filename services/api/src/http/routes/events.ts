@@ -1,6 +1,7 @@
 /** What happened in the fleet: pages by cursor, held open where that is asked, and a stream. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import { ApiError } from '../../errors.ts'
+import { wireEvent } from '../../status/wire-event.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import {
   checkedRead,
@@ -13,7 +14,7 @@ import type { AppEnv } from '../app-env.ts'
 import { json, limitSchema, problems } from '../contract.ts'
 import { eventStream, type StreamTimes } from '../event-stream.ts'
 import { cutConnection } from '../node-connection.ts'
-import { afterSchema, eventFilterQuery, eventOf, eventSchema, filterOf } from './event-schemas.ts'
+import { afterSchema, eventFilterQuery, eventSchema, filterOf } from './event-schemas.ts'
 
 const WAIT_SECONDS_MAX = 50
 
@@ -79,7 +80,7 @@ export function eventRoutes(app: OpenAPIHono<AppEnv>, deps: Deps, times: StreamT
             signal: () => c.req.raw.signal,
           })
         : await readNewestEvents(deps, { limit, filter })
-    return c.json({ items: page.items.map(eventOf), cursor: String(page.cursor) }, 200)
+    return c.json({ items: page.items.map(wireEvent), cursor: String(page.cursor) }, 200)
   })
 
   app.openapi(streamRoute, async (c) => {
