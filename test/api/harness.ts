@@ -37,6 +37,8 @@ export type TestApi = {
     body?: unknown,
     headers?: Record<string, string>,
   ) => Promise<TestAnswer>
+  /** Gives up its address, as a process that ended does; `close` is still to be called. */
+  readonly release: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -109,10 +111,10 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     databaseUrl,
     dataDir,
     call: makeCall(url, adminKey),
+    release: () => release(server),
     close: async () => {
       assembled.deps.live.waiters.close()
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
+      await release(server)
       await assembled.close()
       if (options.beside === undefined) await rm(dataDir, { recursive: true, force: true })
       await leaveServer()
@@ -189,6 +191,11 @@ function urlOf(connection: Connection, database: string): string {
   const password = typeof connection.password === 'string' ? connection.password : ''
   const query = new URLSearchParams({ host: connection.host ?? '' })
   return `postgres://${connection.user}:${encodeURIComponent(password)}@localhost/${database}?${query.toString()}`
+}
+
+async function release(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((done) => server.close(done))
 }
 
 function portOf(server: Server): number {

@@ -1,9 +1,10 @@
 /** What the API tells Prometheus, on an address of its own. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { openDatabase } from '../../services/api/src/store/database.ts'
 import { parseEnv } from '../../services/api/src/env.ts'
 import { serveMetrics } from '../../services/api/src/metrics-server.ts'
 import {
@@ -162,15 +163,14 @@ describe('metrics of the API', () => {
   })
 
   test('without its database it says so, and tells what it has in memory', async () => {
-    const lonely = await startTestApi({ log: { info: () => {}, warn: () => {}, error: () => {} } })
-    await lonely.call('GET', '/v1/pools')
-    const own = createMetricsReader(lonely.deps)
-    await lonely.deps.database.pool.end()
+    const database = openDatabase({ host: '127.0.0.1', port: 1, user: 'x', database: 'x' }, 2)
+    const log = { ...api.deps.log, warn: () => {} }
+    const own = createMetricsReader({ ...api.deps, database, log })
     const samples = samplesOf(await own.read())
     assert.equal(samples.get('lvsfleet_api_database_up'), 0)
     assert.ok([...samples.keys()].some((name) => name.startsWith('lvsfleet_api_requests_total')))
     own.close()
-    await lonely.close().catch(() => {})
+    await database.close()
   })
 })
 
@@ -206,6 +206,7 @@ test('where metrics are answered is loopback unless said otherwise, or off', () 
 
 test('a process serves them beside the API, and goes without where the port is taken', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'lvsfleet-metrics-'))
+  await chmod(dataDir, 0o711)
   const first = await startApiProcess(dataDir, { LVSFLEET_METRICS: '127.0.0.1:0' })
   const url = /metrics: (http:\/\/127\.0\.0\.1:(\d+)\/metrics)/.exec(first.stdout())
   assert.ok(url)
@@ -213,6 +214,7 @@ test('a process serves them beside the API, and goes without where the port is t
   assert.equal(samples.get('lvsfleet_api_database_up'), 1)
   assert.equal((await fetch(`${first.url}/metrics`)).status, 404)
   const elsewhere = await mkdtemp(join(tmpdir(), 'lvsfleet-metrics-'))
+  await chmod(elsewhere, 0o711)
   const second = await startApiProcess(elsewhere, { LVSFLEET_METRICS: `127.0.0.1:${url[2]}` })
   assert.match(second.stderr(), /no metrics: their port cannot be listened on/)
   assert.equal((await second.call('GET', '/v1/controller')).status, 200)

@@ -4,12 +4,14 @@ import { Command, CommanderError } from 'commander'
 import { ZodError } from 'zod'
 import { CliError } from './cli-error.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
+import { addEventCommands } from './commands/events.ts'
 import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHealthCommand } from './commands/health.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
 import { addOverrideCommand } from './commands/override.ts'
+import { addWebhookCommands } from './commands/webhooks.ts'
 
 const program = new Command('lvsfleet')
   .description('Linux Virtual Server for a whole fleet')
@@ -31,6 +33,7 @@ Examples:
   lvsfleet explain --director dir-a --vip 10.1.0.100 --port 80 --client 198.51.100.7
   lvsfleet doctor
   lvsfleet health
+  lvsfleet watch --severity warning
   lvsfleet drain sites b`,
   )
   .exitOverride()
@@ -41,6 +44,8 @@ addHostCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)
 addHealthCommand(program)
+addEventCommands(program)
+addWebhookCommands(program)
 
 try {
   await program.parseAsync()

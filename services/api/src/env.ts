@@ -32,7 +32,7 @@ const envSchema = z.object({
   /** Where Prometheus is answered at /metrics, or `off`. */
   LVSFLEET_METRICS: z
     .literal('off')
-    .transform(() => undefined)
+    .transform(() => null)
     .or(listenSchema)
     .default({ host: '127.0.0.1', port: 9615 }),
   /** Where webhooks may go by plain http: to this machine only, or anywhere. */
@@ -72,7 +72,7 @@ export function parseEnv(
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
-    metrics: values.LVSFLEET_METRICS,
+    metrics: values.LVSFLEET_METRICS ?? undefined,
     webhookHttp: values.LVSFLEET_WEBHOOK_HTTP,
     logLevel: values.LVSFLEET_LOG,
   }
