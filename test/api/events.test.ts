@@ -275,8 +275,8 @@ describe('events', () => {
     await keepHouse(api.deps)
     await keepHouse(api.deps)
     assert.deepEqual(
-      (await listed(api, '&kind=host.stale')).map(({ director }) => director).toSorted(),
-      ['dir-a', 'dir-b'],
+      new Set((await listed(api, '&kind=host.stale')).map(({ director }) => director)),
+      new Set(['dir-a', 'dir-b']),
     )
     late = 0
     await agent.login()

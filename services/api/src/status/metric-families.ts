@@ -59,9 +59,11 @@ export function fleetFamilies(fleet: MeasuredFleet): MetricFamily[] {
         host.lagSeconds === undefined ? [] : [{ labels: nameOf(host), value: host.lagSeconds }],
       ),
     ),
-    gauge('rejecting_hosts', 'hosts that refuse what is published, by reason', [
-      ...[...rejections].map(([code, list]) => ({ labels: { code }, value: list.length })),
-    ]),
+    gauge(
+      'rejecting_hosts',
+      'hosts that refuse what is published, by reason',
+      [...rejections].map(([code, list]) => ({ labels: { code }, value: list.length })),
+    ),
     counter(
       'drift_repairs_total',
       'repairs of what changed behind the agent of a director, as it reports them',
