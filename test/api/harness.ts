@@ -12,12 +12,14 @@ import { getRequestListener } from '@hono/node-server'
 import pg from 'pg'
 import { assemble, type Assembled } from '../../services/api/src/assemble.ts'
 import { createApp, type App } from '../../services/api/src/http/app.ts'
+import type { StreamTimes } from '../../services/api/src/http/event-stream.ts'
 import type { Connection } from '../../services/api/src/store/database.ts'
 import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../services/api/src/store/embedded-postgres.ts'
 import { migrateDatabase } from '../../services/api/src/store/migrate.ts'
+import type { DelivererTimes } from '../../services/api/src/webhooks/deliverer.ts'
 import type { Deps, Log } from '../../services/api/src/verbs/deps.ts'
 
 export type TestApi = {
@@ -35,6 +37,8 @@ export type TestApi = {
     body?: unknown,
     headers?: Record<string, string>,
   ) => Promise<TestAnswer>
+  /** Gives up its address, as a process that ended does; `close` is still to be called. */
+  readonly release: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -59,6 +63,8 @@ export type TestApiOptions = {
   readonly log?: Log
   readonly requestsPerSecond?: number
   readonly oidcFile?: string
+  readonly streamTimes?: StreamTimes
+  readonly delivererTimes?: DelivererTimes
 }
 
 const QUIET: Log = {
@@ -86,6 +92,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         pollSeconds: 10,
         requestsPerSecond: options.requestsPerSecond ?? 10_000,
         oidcFile: options.oidcFile,
+        webhookHttp: 'loopback',
+        delivererTimes: options.delivererTimes,
       },
       options.log ?? QUIET,
       options.now,
@@ -95,7 +103,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     throw error
   }
   const adminKey = assembled.firstKey?.secret ?? options.beside?.adminKey ?? ''
-  const app = createApp(assembled.deps)
+  const app = createApp(assembled.deps, options.streamTimes)
   const server = createServer(getRequestListener(app.fetch))
   await new Promise<void>((done) => server.listen(options.port ?? 0, '127.0.0.1', done))
   const url = `http://127.0.0.1:${portOf(server)}`
@@ -107,10 +115,10 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     databaseUrl,
     dataDir,
     call: makeCall(url, adminKey),
+    release: () => release(server),
     close: async () => {
       assembled.deps.live.waiters.close()
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
+      await release(server)
       await assembled.close()
       if (options.beside === undefined) await rm(dataDir, { recursive: true, force: true })
       await leaveServer()
@@ -187,6 +195,11 @@ function urlOf(connection: Connection, database: string): string {
   const password = typeof connection.password === 'string' ? connection.password : ''
   const query = new URLSearchParams({ host: connection.host ?? '' })
   return `postgres://${connection.user}:${encodeURIComponent(password)}@localhost/${database}?${query.toString()}`
+}
+
+async function release(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((done) => server.close(done))
 }
 
 function portOf(server: Server): number {

@@ -80,6 +80,7 @@ function launch(
       PATH: process.env['PATH'] ?? '',
       LVSFLEET_DATA: dataDir,
       LVSFLEET_LISTEN: '127.0.0.1:0',
+      LVSFLEET_METRICS: 'off',
       LVSFLEET_LOG: 'warn',
       ...env,
     },

@@ -1,4 +1,4 @@
-/** What a running agent tells Prometheus, and that rules and dashboard ask for nothing else. */
+/** What a running agent tells Prometheus, and that rules and dashboard ask for nothing but what it and the API tell. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -6,6 +6,7 @@ import { ip } from '@lvs-fleet/contract'
 import { agentMetrics } from '../../services/agent/src/metrics/agent-metrics.ts'
 import { stateFamilies, trafficFamilies } from '../../services/agent/src/metrics/families.ts'
 import { parseConfig } from '../../services/agent/src/config.ts'
+import { fleetFamilies, processFamilies } from '../../services/api/src/status/metric-families.ts'
 import { createFakeHost } from '../fakes/fake-host.ts'
 import { makeReport } from '../fakes/agent-client.ts'
 import { destination, hostState, markService, pathState, service } from '../fakes/states.ts'
@@ -50,6 +51,9 @@ test('alert rules and the dashboard ask only for what there is', () => {
   const known = new Set(
     [...stateFamilies(report), ...trafficFamilies([])].map(({ name }) => `lvsfleet_${name}`),
   )
+  for (const { name, type } of [...fleetFamilies(NO_FLEET), ...processFamilies(NO_PROCESS)]) {
+    known.add(`lvsfleet_api_${name}${type === 'histogram' ? '_bucket' : ''}`)
+  }
   for (const file of ['alerts.yaml', 'dashboard.json']) {
     const text = readFileSync(new URL(`../../docs/prometheus/${file}`, import.meta.url), 'utf8')
     const asked = new Set([...text.matchAll(/\blvsfleet_[a-z_]+/g)].map(([name]) => name))
@@ -61,6 +65,19 @@ test('alert rules and the dashboard ask only for what there is', () => {
     )
   }
 })
+
+const NO_FLEET = { revision: 0, hosts: [], realServers: [], eventCount: 0, webhooks: [] }
+const NO_PROCESS = {
+  requests: [],
+  latencies: [],
+  buckets: [],
+  deliveries: {},
+  followers: 0,
+  heldPolls: 0,
+  pool: { open: 0, idle: 0, waiting: 0 },
+  poolMax: 0,
+  isDatabaseUp: true,
+}
 
 test('where metrics are answered is an address and a port, loopback unless said otherwise, or off', () => {
   const at = (text?: string) =>

@@ -210,3 +210,26 @@ export const revisionListSchema = z.object({
 /** What a single mutation answers without dry run. */
 export const writtenSchema = z.object({ revision: z.int() })
 export const secretSchema = z.object({ id: z.string(), token: z.string(), expiresAt: z.string() })
+export const eventSchema = z.looseObject({
+  id: z.int(),
+  at: z.string(),
+  severity: z.string(),
+  kind: z.string(),
+  director: z.string().nullable(),
+  message: z.string(),
+})
+export type FleetEvent = z.infer<typeof eventSchema>
+export const eventListSchema = z.object({ items: z.array(eventSchema) })
+const webhookSchema = z.looseObject({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  kinds: z.array(z.string()).nullable(),
+  severity: z.string(),
+  status: z.string(),
+  behind: z.int(),
+  attempts: z.int(),
+  lastError: z.string().nullable(),
+})
+export const webhookListSchema = z.object({ items: z.array(webhookSchema) })
+export const newWebhookSchema = webhookSchema.extend({ secret: z.string() })

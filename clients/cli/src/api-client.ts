@@ -1,4 +1,5 @@
 /** Calls to the API over its published HTTP contract; problems come back as CliErrors with every field named. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { CliError } from './cli-error.ts'
 import type { Config } from './config.ts'
@@ -33,6 +34,8 @@ export type ApiClient = {
   readonly send: (request: Request) => Promise<Answer>
   /** The answer parsed as JSON, unchecked: for printing what the API says. */
   readonly json: (request: Request) => Promise<unknown>
+  /** The answer's bytes as they come, for as long as they come. */
+  readonly stream: (request: Request) => Promise<AsyncIterable<Uint8Array>>
 }
 
 export function createApiClient(config: Config): ApiClient {
@@ -41,14 +44,68 @@ export function createApiClient(config: Config): ApiClient {
     if (answer.status >= 400) throw problemToError(answer, request)
     return answer
   }
-  return { send, json: async (request) => JSON.parse((await send(request)).text) as unknown }
+  return {
+    send,
+    json: async (request) => JSON.parse((await send(request)).text) as unknown,
+    stream: async (request) => {
+      const response = await open(config, request)
+      if (response.status >= 400) {
+        throw problemToError(
+          { status: response.status, etag: null, text: await response.text() },
+          request,
+        )
+      }
+      return untilSilent(response.body ?? new ReadableStream())
+    },
+  }
+}
+
+/** Longer than the API's heartbeat by far: a connection that is silent for so long is dead. */
+const SILENCE_MS = 45_000
+
+async function* untilSilent(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const silence = new AbortController()
+      const { value, done } = await Promise.race([
+        reader.read(),
+        sleep(SILENCE_MS, undefined, { signal: silence.signal }).then(() => {
+          throw new Error('nothing was heard for 45 s')
+        }),
+      ]).finally(() => silence.abort())
+      if (done) return
+      yield value
+    }
+  } finally {
+    await reader.cancel().catch(() => {})
+  }
+}
+
+/** Resolves with the head of the answer. */
+async function open(config: Config, { path, query }: Request): Promise<Response> {
+  const connecting = new AbortController()
+  const timer = setTimeout(() => connecting.abort(new Error('no answer in time')), TIMEOUT_MS)
+  try {
+    const headers = { authorization: `Bearer ${config.key}`, accept: 'text/event-stream' }
+    return await fetch(urlOf(config, path, query), { headers, signal: connecting.signal })
+  } catch (cause) {
+    throw new CliError(`cannot reach the API at ${config.api}: ${reasonOf(cause)}`, 3)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function urlOf(config: Config, path: string, query: Request['query'] = {}): URL {
+  const url = new URL(config.api + path)
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(name, value)
+  }
+  return url
 }
 
 async function call(config: Config, request: Request): Promise<Answer> {
-  const url = new URL(config.api + request.path)
-  for (const [name, value] of Object.entries(request.query ?? {})) {
-    if (value !== undefined) url.searchParams.set(name, value)
-  }
+  const url = urlOf(config, request.path, request.query)
   const method = request.method ?? 'GET'
   const headers = new Headers({ authorization: `Bearer ${config.key}` })
   if (request.ifMatch !== undefined) headers.set('if-match', request.ifMatch)
@@ -91,5 +148,5 @@ function problemToError(answer: Answer, request: Request): CliError {
       `  ${error.pointer === '' ? (error.object ?? '(document)') : error.pointer}: ${error.message}`,
     )
   }
-  return new CliError(lines.join('\n'), 1)
+  return new CliError(lines.join('\n'), 1, problem.data?.code)
 }

@@ -7,8 +7,12 @@ export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exitCode: ExitCode
 
-  constructor(message: string, exitCode: ExitCode) {
+  /** Of the API's closed list, where the API refused. */
+  readonly code: string | undefined
+
+  constructor(message: string, exitCode: ExitCode, code?: string) {
     super(message)
     this.exitCode = exitCode
+    this.code = code
   }
 }

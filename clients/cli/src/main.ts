@@ -7,12 +7,14 @@ import { addApiKeyCommands } from './commands/api-key.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
 import { addDrainCommands } from './commands/drain.ts'
+import { addEventCommands } from './commands/events.ts'
 import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHealthCommand } from './commands/health.ts'
 import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
 import { addOverrideCommand } from './commands/override.ts'
+import { addWebhookCommands } from './commands/webhooks.ts'
 
 const program = new Command('lvsfleet')
   .description('Linux Virtual Server for a whole fleet')
@@ -38,6 +40,7 @@ Examples:
   lvsfleet explain --director dir-a --vip 10.1.0.100 --port 80 --client 198.51.100.7
   lvsfleet doctor
   lvsfleet health
+  lvsfleet watch --severity warning
   lvsfleet drain real-server rs-b1 --for 15m --reason 'new disk'`,
   )
   .exitOverride()
@@ -51,6 +54,8 @@ addDoctorCommands(program)
 addHealthCommand(program)
 addApiKeyCommands(program)
 addAuditCommands(program)
+addEventCommands(program)
+addWebhookCommands(program)
 
 try {
   await program.parseAsync()

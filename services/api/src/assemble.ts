@@ -16,12 +16,15 @@ import { countRevoked } from './store/host-store.ts'
 import { startListener } from './store/listener.ts'
 import { migrateDatabase } from './store/migrate.ts'
 import type { Deps, Log } from './verbs/deps.ts'
+import { Counts } from './verbs/counts.ts'
+import { EventFeed } from './verbs/event-feed.ts'
 import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import { quorumRound } from './verbs/quorum-round.ts'
 import { RefusalLog } from './verbs/refusal-log.ts'
 import type { Settings } from './env.ts'
+import { DELIVERER_TIMES, startDeliverer, type DelivererTimes } from './webhooks/deliverer.ts'
 
 export type Assembled = {
   readonly deps: Deps
@@ -31,7 +34,9 @@ export type Assembled = {
   readonly close: () => Promise<void>
 }
 
-type AssembleSettings = Omit<Settings, 'listen' | 'logLevel'>
+type AssembleSettings = Omit<Settings, 'listen' | 'metrics' | 'logLevel'> & {
+  readonly delivererTimes?: DelivererTimes | undefined
+}
 
 const HOUSEKEEPING_MS = 60_000
 const QUORUM_MS = 10_000
@@ -60,12 +65,16 @@ export async function assemble(
     const keyFile = join(dataDir, 'admin.key')
     const secret = await makeFirstApiKey({ database, now }, keyFile)
     const live = await LiveFleet.load(database)
+    const events = await EventFeed.load(database, live.waiters)
     const { name, pollSeconds, requestsPerSecond } = settings
     const refusals = new RefusalLog(database, now, log)
     opened.push(() => refusals.flush())
     const deps: Deps = {
       database,
       live,
+      events,
+      counts: new Counts(),
+      webhookRules: { allowHttp: settings.webhookHttp === 'any' },
       sessions: new Sessions(),
       signer,
       oidc: new OidcVerifier(await readOidcIssuers(settings.oidcFile), now),
@@ -76,12 +85,16 @@ export async function assemble(
       now,
       log,
     }
-    const listener = startListener(connection, hearChanges(deps), (error) =>
-      log.warn({ err: error }, 'not listening for changes; connecting again'),
+    const listener = startListener(
+      connection,
+      hearChanges(deps),
+      (error) => log.warn({ err: error }, 'not listening for changes; connecting again'),
+      () => events.refresh(),
     )
     opened.push(listener.close)
     opened.push(repeatHousekeeping(deps))
     opened.push(repeatQuorum(deps))
+    opened.push(startDeliverer(deps, settings.delivererTimes ?? DELIVERER_TIMES))
     return {
       deps,
       firstKey: secret === undefined ? undefined : { secret, file: keyFile },

@@ -33,6 +33,14 @@ const envSchema = z.object({
   LVSFLEET_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(200),
   /** JSON file that says which OIDC issuers are believed and what their claims allow: docs/access.md. */
   LVSFLEET_OIDC_FILE: z.string().min(1).optional(),
+  /** Where Prometheus is answered at /metrics, or `off`. */
+  LVSFLEET_METRICS: z
+    .literal('off')
+    .transform(() => null)
+    .or(listenSchema)
+    .default({ host: '127.0.0.1', port: 9615 }),
+  /** Where webhooks may go by plain http: to this machine only, or anywhere. */
+  LVSFLEET_WEBHOOK_HTTP: z.enum(['loopback', 'any']).default('loopback'),
   LVSFLEET_LOG: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
 
@@ -46,6 +54,9 @@ export type Settings = {
   readonly pollSeconds: number
   readonly requestsPerSecond: number
   readonly oidcFile: string | undefined
+  /** undefined = off. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined
+  readonly webhookHttp: 'loopback' | 'any'
   readonly logLevel: string
 }
 
@@ -69,6 +80,8 @@ export function parseEnv(
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
     requestsPerSecond: values.LVSFLEET_REQUESTS_PER_SECOND,
     oidcFile: values.LVSFLEET_OIDC_FILE,
+    metrics: values.LVSFLEET_METRICS ?? undefined,
+    webhookHttp: values.LVSFLEET_WEBHOOK_HTTP,
     logLevel: values.LVSFLEET_LOG,
   }
 }

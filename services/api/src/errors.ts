@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   'already-enrolled': [409, 'A host of that name is enrolled'],
   'enrolment-mismatch': [409, 'The token is for another host'],
   'shrink-held': [409, 'The change would remove too much'],
+  'cursor-gone': [410, 'The events after this cursor are not kept'],
   'stale-version': [412, 'It changed since it was read'],
   'body-too-large': [413, 'The body is too large'],
   'unsupported-media-type': [415, 'The body must be JSON'],

@@ -5,6 +5,9 @@ import { pino } from 'pino'
 import { assemble } from './assemble.ts'
 import { parseEnv, type Settings } from './env.ts'
 import { createApp } from './http/app.ts'
+import { serveMetrics, type MetricsServer } from './metrics-server.ts'
+import type { Log } from './verbs/deps.ts'
+import { createMetricsReader, type MetricsReader } from './verbs/read-metrics.ts'
 
 const DRAIN_MS = 10_000
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
@@ -30,12 +33,15 @@ async function main(): Promise<void> {
     await close()
     throw error
   }
+  const metrics = createMetricsReader(deps)
+  const metricsServer = await openMetrics(settings, metrics, log)
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : settings.listen.port
   const shown = `http://${settings.listen.host.includes(':') ? `[${settings.listen.host}]` : settings.listen.host}:${port}`
   const lines = [
     `lvsfleet API listens on ${shown}`,
     `database: ${databaseIs}; files: ${settings.dataDir}`,
+    ...(metricsServer === undefined ? [] : [`metrics: ${metricsServer.url}`]),
   ]
   if (firstKey !== undefined) {
     lines.push(
@@ -60,6 +66,8 @@ async function main(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     deps.live.waiters.close()
+    metrics.close()
+    void metricsServer?.close()
     const force = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
     // A connection that was answering is idle a moment later, and would be kept alive for long.
     const sweep = setInterval(() => server.closeIdleConnections(), 50)
@@ -77,6 +85,23 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+}
+
+/** A port that is taken costs the metrics, never the API: several processes on one machine are no fault. */
+async function openMetrics(
+  { metrics: at }: Settings,
+  { read }: MetricsReader,
+  log: Log,
+): Promise<MetricsServer | undefined> {
+  if (at === undefined) return undefined
+  try {
+    const server = await serveMetrics(at, read)
+    if (!LOOPBACK.has(at.host)) log.warn({ metrics: server.url }, 'metrics need no credential')
+    return server
+  } catch (error) {
+    log.warn({ ...at, err: error }, 'no metrics: their port cannot be listened on')
+    return undefined
+  }
 }
 
 function listen(server: ReturnType<typeof createServer>, settings: Settings): Promise<void> {

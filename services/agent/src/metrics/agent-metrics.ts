@@ -1,9 +1,8 @@
 /** Reads what the kernel counts for our virtual services, and puts it beside the agent's own state, for each scrape anew. */
-import { isProbe, serviceKey } from '@lvs-fleet/contract'
+import { expositionOf, isProbe, serviceKey } from '@lvs-fleet/contract'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Snapshot } from '../report.ts'
 import type { InForce } from '../state/candidate.ts'
-import { expositionOf } from './exposition.ts'
 import { stateFamilies, trafficFamilies, type MeasuredService } from './families.ts'
 
 /** Virtual services whose destinations are read: each is a dump of its own, and the kernel does not wait for us gladly. */

@@ -6,11 +6,12 @@ import {
   destinationKey,
   serviceKey,
   type DestinationState,
+  type MetricFamily,
+  type MetricSample,
   type ServiceState,
 } from '@lvs-fleet/contract'
 import type { ObservedDestination, ObservedService, TrafficStats } from '../kernel/kernel.ts'
 import type { Snapshot } from '../report.ts'
-import type { Family, Sample } from './exposition.ts'
 
 /** A virtual service of ours in the kernel. */
 export type MeasuredService = {
@@ -32,9 +33,9 @@ const TRAFFIC: readonly (readonly [name: string, help: string, of: keyof Traffic
   ['bytes_out_total', 'bytes to clients that passed the director', 'outBytes'],
 ]
 
-export function stateFamilies(snapshot: Snapshot): Family[] {
+export function stateFamilies(snapshot: Snapshot): MetricFamily[] {
   const { applied, rejected, health, paths, doctor } = snapshot
-  const one = (value: number): Sample[] => [{ labels: {}, value }]
+  const one = (value: number): MetricSample[] => [{ labels: {}, value }]
   return [
     gauge('info', 'versions of this agent and its kernel; always 1', [
       { labels: { agent: snapshot.agentVersion, kernel: snapshot.kernelVersion }, value: 1 },
@@ -97,7 +98,7 @@ export function stateFamilies(snapshot: Snapshot): Family[] {
   ]
 }
 
-export function trafficFamilies(measured: readonly MeasuredService[]): Family[] {
+export function trafficFamilies(measured: readonly MeasuredService[]): MetricFamily[] {
   const services = measured.map(({ state, observed }): Counted => ({
     labels: serviceLabels(state),
     stats: observed.stats,
@@ -110,7 +111,7 @@ export function trafficFamilies(measured: readonly MeasuredService[]): Family[] 
     })
   })
   const counted = ends.map(({ observed, labels }): Counted => ({ labels, stats: observed.stats }))
-  const ofEach = (value: (one: ObservedDestination) => number): Sample[] =>
+  const ofEach = (value: (one: ObservedDestination) => number): MetricSample[] =>
     ends.map(({ observed, labels }) => ({ labels, value: value(observed) }))
   return [
     ...trafficOf('service', services),
@@ -139,7 +140,7 @@ export function trafficFamilies(measured: readonly MeasuredService[]): Family[] 
   ]
 }
 
-function trafficOf(object: string, counted: readonly Counted[]): Family[] {
+function trafficOf(object: string, counted: readonly Counted[]): MetricFamily[] {
   return TRAFFIC.map(([name, help, of]) =>
     counter(
       `${object}_${name}`,
@@ -167,7 +168,10 @@ function destinationLabels(
 
 type Check = NonNullable<Snapshot['health']>['checks'][number]
 
-function checkSamples({ health }: Snapshot, value: (check: Check) => number | undefined): Sample[] {
+function checkSamples(
+  { health }: Snapshot,
+  value: (check: Check) => number | undefined,
+): MetricSample[] {
   return (health?.checks ?? []).flatMap((check) => {
     const { key, kind, realServer, address, port } = check
     const labels = { check: key, kind, real_server: realServer, address, port: String(port) }
@@ -176,23 +180,23 @@ function checkSamples({ health }: Snapshot, value: (check: Check) => number | un
   })
 }
 
-function pathSamples(paths: Snapshot['paths']): Sample[] {
+function pathSamples(paths: Snapshot['paths']): MetricSample[] {
   if (paths === null) return []
   const { fittingCount, narrowCount, unknownCount } = paths
   const counts = { fitting: fittingCount, narrow: narrowCount, unknown: unknownCount }
   return Object.entries(counts).map(([mtu, value]) => ({ labels: { mtu }, value }))
 }
 
-function doctorSamples(doctor: Snapshot['doctor']): Sample[] {
+function doctorSamples(doctor: Snapshot['doctor']): MetricSample[] {
   if (doctor === null) return []
   const counts = Map.groupBy(doctor.findings, ({ severity }) => severity)
   return [...counts].map(([severity, list]) => ({ labels: { severity }, value: list.length }))
 }
 
-function gauge(name: string, help: string, samples: readonly Sample[]): Family {
+function gauge(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
   return { name, help, type: 'gauge', samples }
 }
 
-function counter(name: string, help: string, samples: readonly Sample[]): Family {
+function counter(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
   return { name, help, type: 'counter', samples }
 }

@@ -9,8 +9,10 @@ import { invalidBody, zodDetails } from '../verbs/refusals.ts'
 import type { AppEnv } from './app-env.ts'
 import { agentAuth, operatorAuth } from './auth.ts'
 import { checkBody } from './body.ts'
+import { STREAM_TIMES, type StreamTimes } from './event-stream.ts'
 import { idlePoll } from './idle-poll.ts'
 import { allowedMethods } from './methods.ts'
+import { countRequests } from './count-requests.ts'
 import { handleError, problemResponse } from './problem.ts'
 import { checkPermission } from './permission-check.ts'
 import { identityRateLimit, rateLimit } from './rate-limit.ts'
@@ -21,6 +23,7 @@ import { apiKeyRoutes } from './routes/api-keys.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { controllerRoutes } from './routes/controller.ts'
 import { doctorRoutes } from './routes/doctor.ts'
+import { eventRoutes } from './routes/events.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { fleetRoutes } from './routes/fleet.ts'
 import { drainRoutes } from './routes/drains.ts'
@@ -28,11 +31,12 @@ import { healthRoutes } from './routes/health.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
 import { probeRoutes } from './routes/probes.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
 import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
 
 export type App = OpenAPIHono<AppEnv>
 
-export function createApp(deps: Deps): App {
+export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): App {
   const app = new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
       if (!result.success) throw refusal(result.target, result.error)
@@ -51,6 +55,7 @@ export function createApp(deps: Deps): App {
   })
 
   app.use('/v1/agent/state', idlePoll(deps))
+  app.use(countRequests(deps))
   app.use(async (c, next) => {
     const requestId = requestIdOf(c.req.header('x-request-id'))
     c.set('requestId', requestId)
@@ -73,6 +78,8 @@ export function createApp(deps: Deps): App {
   doctorRoutes(app, deps)
   healthRoutes(app, deps)
   drainRoutes(app, deps)
+  eventRoutes(app, deps, streamTimes)
+  webhookRoutes(app, deps)
   accessRoutes(app, deps)
   apiKeyRoutes(app, deps)
   auditRoutes(app, deps)

@@ -32,6 +32,7 @@ const PROBLEM_TEXT: Readonly<Record<ErrorStatus, string>> = {
   404: 'Not found',
   405: 'Method not allowed',
   409: 'Conflict',
+  410: 'No longer kept',
   412: 'Precondition failed',
   413: 'Body too large',
   415: 'Body is not JSON',

@@ -25,6 +25,7 @@ export function idlePoll(deps: Deps): MiddlewareHandler<AppEnv> {
     if (session === undefined || session === 'unknown') return next()
     const { role, name } = session.identity
     if (deps.live.etag(hostKey(role, name)) !== held) return next()
+    deps.counts.countIdlePoll()
     // A plain record of headers is what the server writes quickest.
     const headers = {
       ...SAFE_HEADERS,

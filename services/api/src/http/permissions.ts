@@ -41,6 +41,8 @@ const ENROLMENT_READERS = accessOf({ ...ENROLLERS, viewer: 'yes' })
 /** Only keys that are no stronger than one's own. */
 const KEY_HOLDERS = accessOf({ admin: 'yes', operator: 'own', 'site-operator': 'own' })
 const AUDITORS = READERS
+/** They tell the whole fleet to somebody outside, and URLs of receivers often are secrets in themselves. */
+const TELLERS = accessOf({ admin: 'yes', operator: 'yes' })
 
 export const PERMISSIONS: readonly Permission[] = [
   open('GET /healthz'),
@@ -70,6 +72,15 @@ export const PERMISSIONS: readonly Permission[] = [
   operator('POST /v1/hosts/{role}/{name}/revoke', ENROLLERS),
   operator('GET /v1/doctor', READERS),
   operator('GET /v1/health', READERS),
+  operator('GET /v1/drain-status', READERS),
+  operator('GET /v1/drain-status/{name}', READERS),
+  operator('GET /v1/events', READERS),
+  operator('GET /v1/events/stream', READERS),
+  operator('GET /v1/webhooks', TELLERS),
+  operator('POST /v1/webhooks', TELLERS),
+  operator('DELETE /v1/webhooks/{id}', TELLERS),
+  operator('POST /v1/webhooks/{id}/pause', TELLERS),
+  operator('POST /v1/webhooks/{id}/resume', TELLERS),
   operator('GET /v1/join-tokens', ENROLMENT_READERS),
   operator('POST /v1/join-tokens', ENROLLERS),
   operator('DELETE /v1/join-tokens/{id}', ENROLLERS),

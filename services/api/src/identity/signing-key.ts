@@ -2,7 +2,13 @@
  * The controller's signing key: an Ed25519 private key in a file (PKCS #8 PEM, mode 0600).
  * Gives the signer of host states. Agents trust this key and no other, so it is never replaced by accident.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import {
   AUDIT_CHECKPOINT_TYPE,
@@ -22,12 +28,17 @@ export type Signer = {
   readonly sign: (manifest: Manifest) => Promise<string>
   /** The same over a head of the audit chain. */
   readonly signCheckpoint: (checkpoint: AuditCheckpoint) => Promise<string>
+  /** A key of 32 bytes for another purpose, the same for as long as the signing key is. */
+  readonly deriveKey: (purpose: string) => Buffer
 }
+
+const DERIVED_BYTES = 32
 
 export function makeSigner(privateKey: KeyObject): Signer {
   const publicKey = publicKeySchema.parse(createPublicKey(privateKey).export({ format: 'jwk' }))
   const thumbprint = thumbprintOf(publicKey)
   const encoder = new TextEncoder()
+  const seed = privateKey.export({ type: 'pkcs8', format: 'der' })
   const signAs = (typ: string, payload: object) =>
     new CompactSign(encoder.encode(canonicalJson(payload)))
       .setProtectedHeader({ alg: 'EdDSA', kid: thumbprint, typ })
@@ -37,6 +48,8 @@ export function makeSigner(privateKey: KeyObject): Signer {
     thumbprint,
     sign: (manifest) => signAs('lvsfleet-state', manifest),
     signCheckpoint: (checkpoint) => signAs(AUDIT_CHECKPOINT_TYPE, checkpoint),
+    deriveKey: (purpose) =>
+      Buffer.from(hkdfSync('sha256', seed, '', `lvsfleet ${purpose}`, DERIVED_BYTES)),
   }
 }
 

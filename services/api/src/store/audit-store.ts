@@ -6,7 +6,9 @@ import { hash as digest } from 'node:crypto'
 import { asc, desc, gt, isNull, lt, sql } from 'drizzle-orm'
 import { AUDIT_START, auditText, type AuditRecord } from '@lvs-fleet/contract'
 import * as z from 'zod'
+import { auditEvent } from '../status/events/intent-events.ts'
 import type { Queryable } from './database.ts'
+import { appendEvents } from './event-store.ts'
 import { auditCheckpoints, auditEvents } from './schema.ts'
 
 /** One appender at a time, over all processes: "lvsu". */
@@ -29,8 +31,17 @@ export type SignedCheckpoint = {
   readonly jws: string
 }
 
-/** Within a transaction, and late in it: every other appender waits until it ends. */
+/** One line of the audit trail, and the event that it is. The last thing that a transaction does: see event-store.ts. */
 export async function insertAuditEvent(tx: Queryable, event: AuditEvent): Promise<void> {
+  await insertAuditLine(tx, event)
+  await appendEvents(tx, [auditEvent(event)], event.at)
+}
+
+/**
+ * The line alone, for what is told by events of its own, or by none. Within a transaction, and late in it: every other
+ * appender waits until it ends.
+ */
+export async function insertAuditLine(tx: Queryable, event: AuditEvent): Promise<void> {
   await lockAudit(tx)
   const last = await lastRow(tx)
   const previous = last?.hash === null ? await chainUnchained(tx) : (last?.hash ?? AUDIT_START)

@@ -5,8 +5,6 @@ import * as z from 'zod'
 import type { Queryable } from './database.ts'
 import { controller } from './schema.ts'
 
-export { insertAuditEvent } from './audit-store.ts'
-
 /** One writer of intent at a time, over all processes: "lvsp". */
 const PUBLISH_LOCK = 0x6c767370
 export const CHANNEL = 'lvsfleet'

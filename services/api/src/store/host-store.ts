@@ -1,5 +1,5 @@
 /** Queries on enrolled identities, their access tokens, the ids of their assertions, and their reports. */
-import { and, count, eq, isNotNull, lt, lte, sql } from 'drizzle-orm'
+import { and, count, eq, isNotNull, isNull, lt, lte, sql } from 'drizzle-orm'
 import {
   capabilitiesSchema,
   publicKeySchema,
@@ -29,6 +29,8 @@ export type Identity = {
 }
 
 export type ReceivedReport = { readonly report: StatusReport; readonly receivedAt: Date }
+/** The report that is kept, and whether its host's silence since was told. */
+export type KeptReport = ReceivedReport & { readonly staleAt: Date | null }
 
 export async function insertIdentity(tx: Queryable, identity: Identity): Promise<void> {
   await tx.insert(hosts).values(identity)
@@ -125,7 +127,7 @@ export async function upsertReport(
     .values({ hostId, seq: report.seq, body: report, receivedAt })
     .onConflictDoUpdate({
       target: reports.hostId,
-      set: { seq: report.seq, body: report, receivedAt },
+      set: { seq: report.seq, body: report, receivedAt, staleAt: null },
       setWhere: lt(reports.seq, report.seq),
     })
     .returning({ seq: reports.seq })
@@ -168,6 +170,39 @@ export async function findReport(
 ): Promise<ReceivedReport | undefined> {
   const rows = await db.select().from(reports).where(eq(reports.hostId, hostId))
   return rows[0] === undefined ? undefined : parseReport(rows[0])
+}
+
+/** The kept report, for whoever replaces it: reports of one identity wait for one another until the transaction ends. */
+export async function lockReport(tx: Queryable, hostId: string): Promise<KeptReport | undefined> {
+  await tx.select({ id: hosts.id }).from(hosts).where(eq(hosts.id, hostId)).for('no key update')
+  const row = (await tx.select().from(reports).where(eq(reports.hostId, hostId)))[0]
+  return row === undefined ? undefined : { ...parseReport(row), staleAt: row.staleAt }
+}
+
+/** Marks enrolled hosts whose last report is older than `before`, each once until it reports again. */
+export async function markStale(
+  tx: Queryable,
+  mark: { readonly before: Date; readonly at: Date },
+): Promise<(Pick<Identity, 'role' | 'name' | 'site'> & { readonly receivedAt: Date })[]> {
+  const rows = await tx
+    .update(reports)
+    .set({ staleAt: mark.at })
+    .from(hosts)
+    .where(
+      and(
+        eq(hosts.id, reports.hostId),
+        eq(hosts.state, 'active'),
+        isNull(reports.staleAt),
+        lt(reports.receivedAt, mark.before),
+      ),
+    )
+    .returning({
+      role: hosts.role,
+      name: hosts.name,
+      site: hosts.site,
+      receivedAt: reports.receivedAt,
+    })
+  return rows.map((row) => ({ ...row, role: roleSchema.parse(row.role) }))
 }
 
 export async function deleteExpiredCredentials(db: Queryable, now: Date): Promise<void> {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { CHANNEL } from './controller-store.ts'
 import { clientConfig, type Connection } from './database.ts'
+import { EVENTS_CHANNEL } from './event-store.ts'
 
 const PROBE_MS = 5_000
 const RECONNECT_MAX_MS = 5_000
@@ -17,10 +18,17 @@ export function startListener(
   connection: Connection,
   onChange: () => Promise<void>,
   onError: (error: unknown) => void,
+  /** There are new events. Far more frequent than writes of intent, so it is told apart; with every change as well. */
+  onEvents: () => Promise<void> = () => Promise.resolve(),
 ): Listener {
   const stop = new AbortController()
   let connected = false
   let poke: () => void = () => {}
+
+  const hear = async () => {
+    await onEvents()
+    await onChange()
+  }
 
   const session = async () => {
     const client = new pg.Client(clientConfig(connection))
@@ -32,8 +40,10 @@ export function startListener(
     try {
       await client.connect()
       await client.query(`listen ${CHANNEL}`)
+      await client.query(`listen ${EVENTS_CHANNEL}`)
       let pending = true
-      client.on('notification', () => {
+      client.on('notification', ({ channel }) => {
+        if (channel === EVENTS_CHANNEL) return void onEvents().catch(onError)
         pending = true
         poke()
       })
@@ -41,11 +51,11 @@ export function startListener(
       while (!stop.signal.aborted) {
         if (pending) {
           pending = false
-          await onChange()
+          await hear()
         } else {
           await Promise.race([broken, waitForPoke()])
           // Nothing heard for a while: ask, in case a notification or the connection was lost.
-          if (!pending && !stop.signal.aborted) await client.query('select 1').then(onChange)
+          if (!pending && !stop.signal.aborted) await client.query('select 1').then(hear)
         }
       }
     } finally {

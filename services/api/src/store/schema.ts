@@ -132,6 +132,8 @@ export const hostStateHistory = pgTable(
     epoch: integer('epoch').notNull(),
     generation: integer('generation').notNull(),
     shards: jsonb('shards').notNull(),
+    /** Null for what was published before this was kept. */
+    publishedAt: moment('published_at'),
   },
   (table) => [primaryKey({ columns: [table.role, table.name, table.epoch, table.generation] })],
 )
@@ -155,6 +157,8 @@ export const reports = pgTable('reports', {
   seq: count('seq').notNull(),
   body: jsonb('body').notNull(),
   receivedAt: moment('received_at').notNull(),
+  /** When the silence after it was told; null = it was not. */
+  staleAt: moment('stale_at'),
 })
 
 export const joinTokens = pgTable('join_tokens', {
@@ -226,4 +230,64 @@ export const auditCheckpoints = pgTable('audit_checkpoints', {
   hash: text('hash').notNull(),
   at: moment('at').notNull(),
   jws: text('jws').notNull(),
+})
+
+/**
+ * One row: the ids of events. Whoever adds events takes their ids from it and holds the row until the end of the
+ * transaction, so that ids have no gaps and become visible in their order.
+ */
+export const eventStream = pgTable(
+  'event_stream',
+  {
+    id: integer('id').primaryKey(),
+    lastId: count('last_id').notNull(),
+    /** Events up to this one are no longer kept. */
+    prunedId: count('pruned_id').notNull(),
+  },
+  (table) => [check('event_stream_is_one', sql`${table.id} = 1`)],
+)
+
+export const events = pgTable('events', {
+  id: count('id').primaryKey(),
+  at: moment('at').notNull(),
+  recordedAt: moment('recorded_at').notNull(),
+  kind: text('kind').notNull(),
+  severity: text('severity').notNull(),
+  director: text('director'),
+  site: text('site'),
+  realServer: text('real_server'),
+  virtualServices: text('virtual_services').array().notNull(),
+  subject: text('subject').notNull(),
+  cause: text('cause').notNull(),
+  message: text('message').notNull(),
+  detail: jsonb('detail').notNull(),
+})
+
+/** Who is told of events, and how far each of them has come. */
+export const webhooks = pgTable('webhooks', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull().unique(),
+  url: text('url').notNull(),
+  /** Null = every kind. */
+  kinds: jsonb('kinds'),
+  severity: text('severity').notNull(),
+  /** Sealed with a key that is derived from the signing key, which is not in the database. */
+  sealedSecret: text('sealed_secret').notNull(),
+  giveUpHours: integer('give_up_hours').notNull(),
+  createdBy: text('created_by').notNull(),
+  createdAt: moment('created_at').notNull(),
+  pausedAt: moment('paused_at'),
+  /** It did not take an event for so long that nobody tries any more. */
+  gaveUpAt: moment('gave_up_at'),
+  /** Every event up to this one was taken, or is not for it. */
+  deliveredId: count('delivered_id').notNull(),
+  deliveredAt: moment('delivered_at'),
+  /** Attempts at the next event, since when, and why the last one failed. */
+  attempts: integer('attempts').notNull(),
+  failingSince: moment('failing_since'),
+  nextAttemptAt: moment('next_attempt_at'),
+  lastError: text('last_error'),
+  /** Whose turn it is, by the clock of the database; over when that process died. */
+  leasedBy: text('leased_by'),
+  leasedUntil: moment('leased_until'),
 })

@@ -1,5 +1,5 @@
 /** Queries on published host states, their shards and the shard lists of recent generations. */
-import { and, eq, gt, inArray, lt, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, lt, min, or, sql } from 'drizzle-orm'
 import { roleSchema, type Role } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import type { Queryable } from './database.ts'
@@ -70,12 +70,13 @@ export async function writeStates(tx: Queryable, states: readonly PublishedState
     await tx
       .insert(hostStateHistory)
       .values(
-        standing.map(({ role, name, epoch, generation, shards: list }) => ({
+        standing.map(({ role, name, epoch, generation, shards: list, publishedAt }) => ({
           role,
           name,
           epoch,
           generation,
           shards: list,
+          publishedAt,
         })),
       )
       .onConflictDoNothing()
@@ -129,6 +130,41 @@ export async function findShardList(
       ),
     )
   return rows[0] === undefined ? undefined : shardListSchema.parse(rows[0].shards)
+}
+
+/** Hosts at most that are asked about at a time; a fleet that is behind as a whole is told by the rest. */
+const BEHIND_MAX = 500
+
+/** By `role/name`: when the oldest state that is remembered and not applied was published. */
+export async function loadUnappliedSince(
+  db: Queryable,
+  behind: readonly {
+    readonly role: Role
+    readonly name: string
+    readonly applied: { readonly epoch: number; readonly generation: number } | null
+  }[],
+): Promise<Map<string, Date>> {
+  const asked = behind.slice(0, BEHIND_MAX)
+  if (asked.length === 0) return new Map()
+  const { role, name, epoch, generation, publishedAt } = hostStateHistory
+  const rows = await db
+    .select({ role, name, since: min(publishedAt) })
+    .from(hostStateHistory)
+    .where(
+      or(
+        ...asked.map((host) =>
+          and(
+            eq(role, host.role),
+            eq(name, host.name),
+            sql`(${epoch}, ${generation}) > (${host.applied?.epoch ?? 0}, ${host.applied?.generation ?? 0})`,
+          ),
+        ),
+      ),
+    )
+    .groupBy(role, name)
+  return new Map(
+    rows.flatMap((row) => (row.since === null ? [] : [[`${row.role}/${row.name}`, row.since]])),
+  )
 }
 
 /** Forgets old shard lists, and shards that no published state lists and that are older than `before`. */

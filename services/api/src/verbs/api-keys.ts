@@ -5,7 +5,8 @@
 import { covers, type Grant } from '../access/grant.ts'
 import { ApiError } from '../errors.ts'
 import { makeSecret, matchesSecret, secretId } from '../identity/secret.ts'
-import { insertAuditEvent, lockPublish } from '../store/controller-store.ts'
+import { insertAuditEvent } from '../store/audit-store.ts'
+import { lockPublish } from '../store/controller-store.ts'
 import type { Queryable, Tx } from '../store/database.ts'
 import {
   countUsableAdminKeys,

@@ -3,6 +3,9 @@ import type { OidcVerifier } from '../identity/oidc.ts'
 import type { Sessions } from '../identity/sessions.ts'
 import type { Signer } from '../identity/signing-key.ts'
 import type { Database } from '../store/database.ts'
+import type { TargetRules } from '../webhooks/target.ts'
+import type { Counts } from './counts.ts'
+import type { EventFeed } from './event-feed.ts'
 import type { LiveFleet } from './live-fleet.ts'
 import type { RefusalLog } from './refusal-log.ts'
 
@@ -15,6 +18,9 @@ export type Log = {
 export type Deps = {
   readonly database: Database
   readonly live: LiveFleet
+  readonly events: EventFeed
+  readonly counts: Counts
+  readonly webhookRules: TargetRules
   readonly sessions: Sessions
   readonly signer: Signer
   readonly oidc: OidcVerifier

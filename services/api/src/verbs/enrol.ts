@@ -11,7 +11,7 @@ import { SPEC_SCHEMAS } from '../intent/kinds.ts'
 import { jsonPointer } from '../intent/problem.ts'
 import { isEnrolProof, thumbprintOf } from '../identity/public-key.ts'
 import { matchesSecret, secretId } from '../identity/secret.ts'
-import { insertAuditEvent } from '../store/controller-store.ts'
+import { insertAuditEvent } from '../store/audit-store.ts'
 import type { Queryable, Tx } from '../store/database.ts'
 import {
   findActiveIdentity,

@@ -2,7 +2,7 @@
 import type { Role } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
 import { makeSecret } from '../identity/secret.ts'
-import { insertAuditEvent } from '../store/controller-store.ts'
+import { insertAuditEvent } from '../store/audit-store.ts'
 import {
   findJoinToken,
   insertJoinToken,

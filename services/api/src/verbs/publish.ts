@@ -13,9 +13,11 @@ import type { Fleet } from '../intent/fleet.ts'
 import { expiryProblems, signOverrides, verdictProblems } from '../intent/override-rules.ts'
 import type { Problem } from '../intent/problem.ts'
 import { validateFleet } from '../intent/validate.ts'
-import { insertAuditEvent, type AuditEvent } from '../store/audit-store.ts'
+import { intentEvents } from '../status/events/intent-events.ts'
+import { insertAuditLine, type AuditEvent } from '../store/audit-store.ts'
 import { lockPublish, notifyChange, updateEpoch } from '../store/controller-store.ts'
 import { isOvertaken, type Queryable, type Tx } from '../store/database.ts'
+import { appendEvents } from '../store/event-store.ts'
 import { loadDirectorKernels, revokeIdentity } from '../store/host-store.ts'
 import { insertRevision, writeObjects, type Change } from '../store/intent-store.ts'
 import { writeShards, writeStates, type PublishedState } from '../store/state-store.ts'
@@ -94,8 +96,8 @@ async function write(deps: Deps, request: PublishRequest): Promise<Published> {
           ? planned.held
           : await store(deps, tx, planned, request)
       await request.alongside?.(tx, next)
-      // Last, because whoever appends to the audit trail makes all others wait.
-      if (next !== planned.held) await insertAuditEvent(tx, auditEventOf(planned, next, request))
+      // Last, because whoever appends to the audit trail or to the events makes all others wait.
+      if (next !== planned.held) await tell(tx, planned, next, request)
     })
   } catch (error) {
     if (isOvertaken(error)) {
@@ -223,10 +225,6 @@ function auditEventOf(planned: Planned, next: Snapshot, request: PublishRequest)
   }
 }
 
-function summaryOf({ held, epoch, diff }: Planned): string {
-  return epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
-}
-
 async function store(
   deps: Deps,
   tx: Tx,
@@ -270,4 +268,22 @@ async function store(
   }
   await notifyChange(tx)
   return { revision, epoch, fleet: planned.fleet, objects, states }
+}
+
+async function tell(
+  tx: Tx,
+  planned: Planned,
+  next: Snapshot,
+  request: PublishRequest,
+): Promise<void> {
+  const { at, diff, hosts } = planned
+  const { actor, action } = request
+  const { revision } = next
+  await insertAuditLine(tx, auditEventOf(planned, next, request))
+  const change = { actor, action, revision, at, summary: summaryOf(planned), changes: diff.changes }
+  await appendEvents(tx, intentEvents({ ...change, hostCount: hosts.length }), at)
+}
+
+function summaryOf({ epoch, held, diff }: Planned): string {
+  return epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
 }

@@ -2,7 +2,7 @@
  * Refusals go into the audit trail as well. Who is refused all the time must not fill it: each identity, and all who have
  * none together, get so many records of their own; what is above is counted, and told in one record a minute.
  */
-import { insertAuditEvent } from '../store/audit-store.ts'
+import { insertAuditLine } from '../store/audit-store.ts'
 import type { Database } from '../store/database.ts'
 import type { Log } from './deps.ts'
 import { TokenBuckets } from './token-buckets.ts'
@@ -78,7 +78,7 @@ export class RefusalLog {
   ): Promise<void> {
     const event = { at: this.#now(), actor, action, subject, revision: null, detail }
     try {
-      await this.#database.db.transaction((tx) => insertAuditEvent(tx, event))
+      await this.#database.db.transaction((tx) => insertAuditLine(tx, event))
     } catch (error) {
       this.#log.warn({ ...event, err: error }, 'a refusal is not in the audit trail')
     }

@@ -1,7 +1,8 @@
 /** Revokes a host's identity: its next call is refused, it keeps forwarding, and its name may be enrolled anew. */
 import type { Role } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
-import { insertAuditEvent, notifyChange } from '../store/controller-store.ts'
+import { insertAuditEvent } from '../store/audit-store.ts'
+import { notifyChange } from '../store/controller-store.ts'
 import { revokeIdentity } from '../store/host-store.ts'
 import type { Deps } from './deps.ts'
 
