@@ -57,6 +57,7 @@ export type TestApiOptions = {
   /** A port to listen on again after a restart; 0 = any. */
   readonly port?: number
   readonly log?: Log
+  readonly stsEndpoint?: URL
 }
 
 const QUIET: Log = {
@@ -81,6 +82,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         poolMax: 8,
         name: options.name ?? 'test-fleet',
         signingKeyFile: undefined,
+        signingKeys: [],
+        stsEndpoint: options.stsEndpoint,
         pollSeconds: 10,
       },
       options.log ?? QUIET,

@@ -11,6 +11,7 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import {
+  challengeAnswerSchema,
   enrolAnswerSchema,
   JWT_BEARER,
   joinShards,
@@ -32,6 +33,12 @@ export type AgentClient = {
   readonly thumbprint: string
   readonly privateKey: KeyObject
   readonly enrol: (token: string, host: EnrolOptions) => Promise<Response>
+  /** A fresh challenge of the API. */
+  readonly challenge: () => Promise<string>
+  /** Enrols by a challenge: alone, with a declared key, or with what else the body says. */
+  readonly enrolBy: (challenge: string, body?: object) => Promise<Response>
+  /** Remembers who it is, as after an enrolment. */
+  readonly become: (answer: EnrolAnswer) => void
   /** Enrols, throws unless it worked, and remembers the answer. */
   readonly join: (token: string, host: EnrolOptions) => Promise<EnrolAnswer>
   readonly assertion: (options?: AssertionOptions) => Promise<string>
@@ -78,8 +85,11 @@ export function makeAgentClient(url: string): AgentClient {
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
     fetch(url + path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(body),
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
 
   const enrol = (token: string, host: EnrolOptions) =>
@@ -93,6 +103,21 @@ export function makeAgentClient(url: string): AgentClient {
         host.proof ??
         sign(null, Buffer.from(`lvsfleet-enrol:${token}`), privateKey).toString('base64url'),
       machineId: `machine-of-${host.name}`,
+    })
+
+  const challenge = async () => {
+    const answer: unknown = await (await post('/v1/enrol/challenge', undefined)).json()
+    return challengeAnswerSchema.parse(answer).challenge
+  }
+
+  const enrolBy = (given: string, body: object = {}) =>
+    post('/v1/enrol', {
+      challenge: given,
+      publicKey,
+      addresses: [],
+      proof: sign(null, Buffer.from(`lvsfleet-enrol:${given}`), privateKey).toString('base64url'),
+      machineId: 'machine',
+      ...body,
     })
 
   const assertion = (options: AssertionOptions = {}) => {
@@ -121,6 +146,11 @@ export function makeAgentClient(url: string): AgentClient {
     thumbprint,
     privateKey,
     enrol,
+    challenge,
+    enrolBy,
+    become: (answer) => {
+      enrolled = answer
+    },
     assertion,
     requestToken,
     join: async (token, host) => {

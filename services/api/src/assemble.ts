@@ -4,14 +4,17 @@
  */
 import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeAskSts } from './aws/ask-sts.ts'
+import { fileKeyring, givenKeyring } from './identity/keyring.ts'
 import { Sessions } from './identity/sessions.ts'
 import { lockDataFolder } from './store/data-lock.ts'
-import { openDatabase, type Connection } from './store/database.ts'
+import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
-import { countRevoked } from './store/host-store.ts'
+import { sessionsStamp } from './store/host-store.ts'
 import { startListener } from './store/listener.ts'
 import { migrateDatabase } from './store/migrate.ts'
 import type { Deps, Log } from './verbs/deps.ts'
+import { ControllerKeys } from './verbs/controller-keys.ts'
 import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
@@ -28,6 +31,7 @@ export type Assembled = {
 type AssembleSettings = Omit<Settings, 'listen' | 'logLevel'>
 
 const HOUSEKEEPING_MS = 60_000
+const STS_TIMEOUT_MS = 5_000
 
 export async function assemble(
   settings: AssembleSettings,
@@ -45,10 +49,7 @@ export async function assemble(
     await migrateDatabase(connection)
     const database = openDatabase(connection, settings.poolMax)
     opened.push(database.close)
-    const signer = await openController(
-      database,
-      settings.signingKeyFile ?? join(dataDir, 'signing.key'),
-    )
+    const controllerKeys = await openKeys(database, settings, dataDir)
     const keyFile = join(dataDir, 'admin.key')
     const secret = await makeFirstApiKey({ database, now }, keyFile)
     const live = await LiveFleet.load(database)
@@ -57,7 +58,8 @@ export async function assemble(
       database,
       live,
       sessions: new Sessions(),
-      signer,
+      controllerKeys,
+      askSts: makeAskSts({ endpoint: settings.stsEndpoint, timeoutMs: STS_TIMEOUT_MS }),
       name,
       pollSeconds,
       now,
@@ -83,6 +85,25 @@ export async function assemble(
   }
 }
 
+/** The keys that sign; one that is given as text needs no file. */
+async function openKeys(
+  database: Database,
+  settings: AssembleSettings,
+  dataDir: string,
+): Promise<ControllerKeys> {
+  const file = settings.signingKeyFile ?? join(dataDir, 'signing.key')
+  const given = settings.signingKeys
+  const first = await openController(database, file, given[0])
+  const keys: ControllerKeys = new ControllerKeys(
+    first,
+    given.length === 0
+      ? fileKeyring(first, join(dataDir, 'signing-keys'))
+      : givenKeyring(given, (one) => one.thumbprint === keys.signer.thumbprint),
+  )
+  await keys.refresh(database.db)
+  return keys
+}
+
 async function openDataFolder(path: string): Promise<string> {
   await mkdir(path, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
   return realpath(path)
@@ -106,13 +127,14 @@ async function openServer(
 
 /** Reads what other processes wrote; drops sessions when an identity was revoked somewhere. */
 function hearChanges(deps: Deps): () => Promise<void> {
-  let revoked: number | undefined
+  let stamp: string | undefined
   return async () => {
+    await deps.controllerKeys.refresh(deps.database.db)
     // Too many writers wait: each of them refreshes as well.
     await deps.live.exclusive(() => deps.live.refresh())
-    const count = await countRevoked(deps.database.db)
-    if (revoked !== undefined && count !== revoked) deps.sessions.clear()
-    revoked = count
+    const now = await sessionsStamp(deps.database.db)
+    if (stamp !== undefined && now !== stamp) deps.sessions.clear()
+    stamp = now
   }
 }
 

@@ -1,5 +1,6 @@
 /** Settings: the only reader of the environment. Takes variables; gives checked values or says which is wrong. */
 import * as z from 'zod'
+import { parseSigningKey, type Signer } from './identity/signing-key.ts'
 
 const listenSchema = z.string().transform((text, ctx) => {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text)
@@ -10,6 +11,15 @@ const listenSchema = z.string().transform((text, ctx) => {
     message: 'must be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080',
   })
   return z.NEVER
+})
+
+const signingKeySchema = z.string().transform((text, ctx): Signer => {
+  try {
+    return parseSigningKey(text, 'it')
+  } catch {
+    ctx.addIssue({ code: 'custom', message: 'is no Ed25519 private key (PKCS #8 PEM)' })
+    return z.NEVER
+  }
 })
 
 const envSchema = z.object({
@@ -27,6 +37,11 @@ const envSchema = z.object({
   /** Audience of the agents' assertions: the configured name of this API, never the Host that arrived. */
   LVSFLEET_NAME: z.string().min(1).max(200).default('lvsfleet'),
   LVSFLEET_SIGNING_KEY_FILE: z.string().min(1).optional(),
+  /** The key itself (PKCS #8 PEM) instead of a file, and the one that is to follow it. */
+  LVSFLEET_SIGNING_KEY: signingKeySchema.optional(),
+  LVSFLEET_NEXT_SIGNING_KEY: signingKeySchema.optional(),
+  /** Where AWS identities are checked instead of at STS itself: for tests, and where a proxy leads there. */
+  LVSFLEET_STS_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
   /** Seconds that agents wait between polls when they do not hold one open. */
   LVSFLEET_POLL_SECONDS: z.coerce.number().int().min(1).max(3_600).default(10),
   LVSFLEET_LOG: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -39,6 +54,9 @@ export type Settings = {
   readonly poolMax: number
   readonly name: string
   readonly signingKeyFile: string | undefined
+  /** The one that signs, then the next; empty = from files. */
+  readonly signingKeys: readonly Signer[]
+  readonly stsEndpoint: URL | undefined
   readonly pollSeconds: number
   readonly logLevel: string
 }
@@ -60,6 +78,13 @@ export function parseEnv(
     poolMax: values.LVSFLEET_DATABASE_POOL,
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
+    signingKeys: [values.LVSFLEET_SIGNING_KEY, values.LVSFLEET_NEXT_SIGNING_KEY].filter(
+      (one) => one !== undefined,
+    ),
+    stsEndpoint:
+      values.LVSFLEET_STS_ENDPOINT === undefined
+        ? undefined
+        : new URL(values.LVSFLEET_STS_ENDPOINT),
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
     logLevel: values.LVSFLEET_LOG,
   }

@@ -14,6 +14,7 @@ import { rateLimit } from './rate-limit.ts'
 import { accessRoutes } from './routes/access.ts'
 import { agentRoutes } from './routes/agent.ts'
 import { controllerRoutes } from './routes/controller.ts'
+import { enrolmentRoutes } from './routes/enrolment.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { fleetRoutes } from './routes/fleet.ts'
@@ -22,6 +23,9 @@ import { hostRoutes } from './routes/hosts.ts'
 import { intentRoutes } from './routes/intent.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
+
+/** Calls that bring their own proof. */
+const OPEN_PATHS = new Set(['/v1/enrol', '/v1/enrol/challenge', '/v1/agent/token'])
 
 export type App = OpenAPIHono<AppEnv>
 
@@ -53,11 +57,12 @@ export function createApp(deps: Deps): App {
   })
   // A flood of enrolments costs signatures and writes; real ones come a few at a time.
   app.use('/v1/enrol', rateLimit({ perSecond: 20, burst: 200 }, deps.now))
+  app.use('/v1/enrol/challenge', rateLimit({ perSecond: 20, burst: 200 }, deps.now))
   const isAgent = agentAuth(deps)
   const isOperator = operatorAuth(deps)
   app.use('/v1/*', async (c, next) => {
     const { path } = c.req
-    if (path === '/v1/enrol' || path === '/v1/agent/token') return next()
+    if (OPEN_PATHS.has(path)) return next()
     return path.startsWith('/v1/agent/') ? isAgent(c, next) : isOperator(c, next)
   })
   app.use('/v1/*', checkBody)
@@ -71,6 +76,7 @@ export function createApp(deps: Deps): App {
   doctorRoutes(app, deps)
   healthRoutes(app, deps)
   accessRoutes(app, deps)
+  enrolmentRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)
   return app

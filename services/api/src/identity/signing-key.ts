@@ -1,10 +1,17 @@
 /**
  * The controller's signing key: an Ed25519 private key in a file (PKCS #8 PEM, mode 0600).
- * Gives the signer of host states. Agents trust this key and no other, so it is never replaced by accident.
+ * Gives the signer of host states. Agents trust what they were told of, so no key is replaced but by announcement
+ * (`verbs/rotate-controller-key.ts`).
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
-import { canonicalJson, publicKeySchema, type Manifest, type PublicKey } from '@lvs-fleet/contract'
+import {
+  canonicalJson,
+  publicKeySchema,
+  type KeyList,
+  type Manifest,
+  type PublicKey,
+} from '@lvs-fleet/contract'
 import { CompactSign } from 'jose'
 import { thumbprintOf } from './public-key.ts'
 
@@ -13,19 +20,22 @@ export type Signer = {
   readonly thumbprint: string
   /** Compact JWS over the canonical text of the manifest. */
   readonly sign: (manifest: Manifest) => Promise<string>
+  readonly signKeyList: (list: KeyList) => Promise<string>
 }
 
 export function makeSigner(privateKey: KeyObject): Signer {
   const publicKey = publicKeySchema.parse(createPublicKey(privateKey).export({ format: 'jwk' }))
   const thumbprint = thumbprintOf(publicKey)
   const encoder = new TextEncoder()
+  const signAs = (typ: string, payload: unknown) =>
+    new CompactSign(encoder.encode(canonicalJson(payload)))
+      .setProtectedHeader({ alg: 'EdDSA', kid: thumbprint, typ })
+      .sign(privateKey)
   return {
     publicKey,
     thumbprint,
-    sign: (manifest) =>
-      new CompactSign(encoder.encode(canonicalJson(manifest)))
-        .setProtectedHeader({ alg: 'EdDSA', kid: thumbprint, typ: 'lvsfleet-state' })
-        .sign(privateKey),
+    sign: (manifest) => signAs('lvsfleet-state', manifest),
+    signKeyList: (list) => signAs('lvsfleet-keys', list),
   }
 }
 
@@ -35,14 +45,18 @@ export async function readSigningKey(file: string): Promise<Signer | undefined> 
     if (error.code === 'ENOENT') return undefined
     throw error
   })
-  if (pem === undefined) return undefined
+  return pem === undefined ? undefined : parseSigningKey(pem, file)
+}
+
+/** `where` it is from, for the message. */
+export function parseSigningKey(pem: string, where: string): Signer {
   let key: KeyObject
   try {
     key = createPrivateKey(pem)
   } catch (error) {
-    throw new Error(`${file} is no private key (PKCS #8 PEM)`, { cause: error })
+    throw new Error(`${where} is no private key (PKCS #8 PEM)`, { cause: error })
   }
-  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${file} is no Ed25519 key`)
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${where} is no Ed25519 key`)
   return makeSigner(key)
 }
 

@@ -1,6 +1,7 @@
 /** Deps: what verbs and routes are given. Built once in `open-api.ts`; tests build it with their own clock. */
 import type { Sessions } from '../identity/sessions.ts'
-import type { Signer } from '../identity/signing-key.ts'
+import type { AskSts } from '../aws/ask-sts.ts'
+import type { ControllerKeys } from './controller-keys.ts'
 import type { Database } from '../store/database.ts'
 import type { LiveFleet } from './live-fleet.ts'
 
@@ -14,7 +15,8 @@ export type Deps = {
   readonly database: Database
   readonly live: LiveFleet
   readonly sessions: Sessions
-  readonly signer: Signer
+  readonly controllerKeys: ControllerKeys
+  readonly askSts: AskSts
   /** Audience of assertions. */
   readonly name: string
   readonly pollSeconds: number

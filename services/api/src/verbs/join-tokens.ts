@@ -16,6 +16,9 @@ export type NewJoinToken = {
   readonly role: Role
   readonly site: string
   readonly name: string | null
+  readonly labels: Readonly<Record<string, string>>
+  readonly approval: 'auto' | 'manual'
+  readonly replaces: boolean
   readonly ttlSeconds: number
   readonly maxUses: number
 }
@@ -37,7 +40,7 @@ export async function createJoinToken(
     })
   }
   const { id, text, sha256 } = makeSecret('lvsj')
-  const { role, site, name, maxUses, ttlSeconds } = wanted
+  const { role, site, name, labels, approval, replaces, maxUses, ttlSeconds } = wanted
   const createdAt = deps.now()
   const expiresAt = new Date(createdAt.getTime() + ttlSeconds * 1_000)
   const token = {
@@ -46,6 +49,9 @@ export async function createJoinToken(
     role,
     site,
     name,
+    labels,
+    approval,
+    replaces,
     maxUses,
     uses: 0,
     createdBy: actor,
@@ -61,7 +67,7 @@ export async function createJoinToken(
       action: 'join-token.create',
       subject: `join-token/${id}`,
       revision: null,
-      detail: { role, site, name, maxUses, expiresAt: expiresAt.toISOString() },
+      detail: { role, site, name, approval, replaces, maxUses, expiresAt: expiresAt.toISOString() },
     })
   })
   return { token, secret: text }

@@ -11,7 +11,12 @@ const controllerSchema = z.object({
   name: z.string(),
   revision: z.int(),
   epoch: z.int(),
+  /** Those that agents are told to trust. */
   keys: z.array(publicKeySchema),
+  /** Grows with each change of them. */
+  keySerial: z.int(),
+  /** Thumbprint of the one that signs. */
+  signing: z.string(),
 })
 
 const routes = {
@@ -81,5 +86,13 @@ export function controllerRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
 
 function controllerOf(deps: Deps) {
   const { revision, epoch } = deps.live.snapshot
-  return { name: deps.name, revision, epoch, keys: [deps.signer.publicKey] }
+  const { controllerKeys, keySerial } = deps.controllerKeys.trusted()
+  return {
+    name: deps.name,
+    revision,
+    epoch,
+    keys: controllerKeys,
+    keySerial,
+    signing: deps.controllerKeys.signer.thumbprint,
+  }
 }
