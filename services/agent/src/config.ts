@@ -24,6 +24,7 @@ export const COMMANDS = [
   'release',
   'status',
   'doctor',
+  'key',
   'probe-kernel',
 ] as const
 export type Command = (typeof COMMANDS)[number]
@@ -39,6 +40,10 @@ const OPTIONS = {
   address: { type: 'string', multiple: true },
   token: { type: 'string' },
   'token-file': { type: 'string' },
+  'token-ssm': { type: 'string' },
+  join: { type: 'string' },
+  'aws-region': { type: 'string' },
+  again: { type: 'boolean' },
   once: { type: 'boolean' },
   'dry-run': { type: 'boolean' },
   'detailed-exitcode': { type: 'boolean' },
@@ -67,8 +72,16 @@ export type Config = {
   readonly role: Role | undefined
   readonly name: string | undefined
   readonly addresses: readonly Ip[]
+  /** How this host comes in where it is not enrolled. */
+  readonly join: 'token' | 'aws' | 'key'
   /** Read late, so that a token file is opened only when a token is needed. */
   readToken(): Promise<string | undefined>
+  /** Parameter that has the token, where none is given otherwise. */
+  readonly tokenSsm: string | undefined
+  /** Region whose STS says who this host is. */
+  readonly awsRegion: string | undefined
+  /** enrol: with a new key, though there is an identity. */
+  readonly again: boolean
   readonly once: boolean
   readonly dryRun: boolean
   readonly detailedExitCode: boolean
@@ -116,6 +129,14 @@ export function parseConfig(args: readonly string[], env: Environment = process.
       if (given !== undefined || tokenFile === undefined) return given
       return (await readFile(tokenFile, 'utf8')).trim()
     },
+    join: oneOf(
+      values.join ?? env['LVSFLEET_JOIN'] ?? 'token',
+      ['token', 'aws', 'key'] as const,
+      '--join',
+    ),
+    tokenSsm: values['token-ssm'] ?? env['LVSFLEET_TOKEN_SSM'],
+    awsRegion: values['aws-region'] ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'],
+    again: values.again ?? false,
     once: values.once ?? false,
     dryRun: values['dry-run'] ?? false,
     detailedExitCode: values['detailed-exitcode'] ?? false,

@@ -4,8 +4,8 @@ import { GetParameterCommand, ParameterNotFound, SSMClient } from '@aws-sdk/clie
 const TIMEOUT_MS = 15_000
 
 /** undefined when there is no such parameter. */
-export async function readParameter(name: string): Promise<string | undefined> {
-  const client = new SSMClient({ maxAttempts: 3 })
+export async function readParameter(name: string, region: string): Promise<string | undefined> {
+  const client = new SSMClient({ region, maxAttempts: 3 })
   try {
     const answer = await client.send(
       new GetParameterCommand({ Name: name, WithDecryption: true }),

@@ -1,7 +1,8 @@
 /** What the commands share: the state directory, the identity, and an agent on top of a kernel. */
 import type { EnrolAnswer } from '@lvs-fleet/contract'
 import { Agent } from '../agent.ts'
-import { enrol } from '../control-plane/enrol.ts'
+import type { AwsPart } from '../aws/aws-part.ts'
+import { enrol, type WayIn } from '../control-plane/enrol.ts'
 import { createHttpClient } from '../control-plane/http.ts'
 import { loadIdentity, loadKey, trustOf, type HostKey } from '../control-plane/identity.ts'
 import { loadCounters, type Counters } from '../control-plane/reporter.ts'
@@ -13,7 +14,7 @@ import type { PathSockets } from '../kernel/path/path-sockets.ts'
 import { AgentError, type Clock, type Disk, type Log, type Random } from '../ports.ts'
 import type { HostFacts } from '../report.ts'
 import { createStateStore } from '../state/store.ts'
-import { readHostFacts, readMachineId } from '../system.ts'
+import { addressTowards, readHostFacts, readMachineId } from '../system.ts'
 
 /** The outside world as main.ts gives it, and tests theirs. */
 export type Outside = {
@@ -27,6 +28,8 @@ export type Outside = {
   readonly doctor?: DoctorPorts
   /** Absent where no path is measured. */
   readonly openPathSockets?: () => Promise<PathSockets>
+  /** What needs the AWS SDK, loaded when it is needed. */
+  readonly aws?: () => Promise<AwsPart>
   readonly signal: AbortSignal
 }
 
@@ -66,22 +69,18 @@ export async function openSession(
 
 /** Enrols with what the command line gives; refuses with what is missing. */
 export async function enrolNow(config: Config, outside: Outside, disk: Disk): Promise<EnrolAnswer> {
-  const token = await config.readToken()
   const { api, role, name } = config
   if (api === undefined) throw missing('--api', 'the control plane')
-  if (token === undefined) throw missing('--token-file', 'a join token')
-  if (role === undefined) throw missing('--role', 'director or real-server')
-  if (name === undefined) throw missing('--name', "this host's name")
+  const way = await wayIn(config, outside)
   const http = createHttpClient(api)
   try {
     const machineId = await readMachineId()
-    const identity = await enrol(http, disk, {
-      token,
-      role,
-      name,
-      addresses: config.addresses,
-      machineId,
-    })
+    const addresses =
+      config.addresses.length > 0 ? config.addresses : await addressTowards(api.hostname)
+    const identity = await enrol(
+      { ...outside, http, disk },
+      { way, role, name, addresses, machineId },
+    )
     outside.log('info', 'enrolled', {
       host: identity.hostId,
       name: identity.name,
@@ -90,6 +89,40 @@ export async function enrolNow(config: Config, outside: Outside, disk: Disk): Pr
     return identity
   } finally {
     http.close()
+  }
+}
+
+async function wayIn(config: Config, { aws }: Outside): Promise<WayIn> {
+  if (config.join === 'key') return { by: 'key' }
+  if (config.join === 'aws') {
+    const part = await needAws(aws)
+    const region = config.awsRegion ?? (await part.instanceRegion())
+    return { by: 'aws', sign: (given) => part.signAwsIdentity({ ...given, region }) }
+  }
+  const token = await config.readToken()
+  if (token !== undefined) return { by: 'token', token }
+  if (config.tokenSsm === undefined)
+    throw missing('--token-file', 'a join token, or --token-ssm, or --join')
+  const part = await needAws(aws)
+  const region = config.awsRegion ?? (await part.instanceRegion())
+  const found = await part.readParameter(config.tokenSsm, region)
+  if (found !== undefined) return { by: 'token', token: found.trim() }
+  throw new AgentError(`there is no parameter ${config.tokenSsm} in Parameter Store`, EXIT.usage)
+}
+
+/** What fails there is the world's doing, and one line for the operator. */
+async function needAws(load: Outside['aws']): Promise<AwsPart> {
+  if (load === undefined) throw new AgentError('this agent has no part for AWS')
+  const part = await load()
+  const told = <T>(what: string, work: Promise<T>) =>
+    work.catch((cause: unknown) => {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new AgentError(`${what}: ${why}`, EXIT.failure, { cause })
+    })
+  return {
+    signAwsIdentity: (given) => told("this host's AWS identity", part.signAwsIdentity(given)),
+    readParameter: (name, region) => told(`parameter ${name}`, part.readParameter(name, region)),
+    instanceRegion: () => told('AWS region', part.instanceRegion()),
   }
 }
 

@@ -46,6 +46,15 @@ export async function loadKey(disk: Disk): Promise<HostKey | undefined> {
   throw new AgentError(`${KEY_FILE} is damaged: restore it, or remove it and enrol this host again`)
 }
 
+/** Before an enrolment with a new key: what this host was stays beside, for whoever wants it back. */
+export async function setIdentityAside(disk: Disk): Promise<void> {
+  // The identity first: a key without an identity is a host that is about to enrol.
+  for (const file of [IDENTITY_FILE, KEY_FILE]) {
+    if ((await disk.read(file)) !== undefined) await disk.rename(file, `${file}.before`)
+  }
+  await disk.syncDirectory('.')
+}
+
 export function publicPart({ kty, crv, x }: HostKey): PublicKey {
   return { kty, crv, x }
 }
