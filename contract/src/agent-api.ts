@@ -4,6 +4,7 @@
  * POST /v1/enrol/challenge  what an AWS identity or a declared key signs                -> challenge
  * POST /v1/enrol         EnrolRequest, no identity yet: a proof buys one.          -> EnrolAnswer | 202 pending
  * POST /v1/agent/token   RFC 7523 client assertion (EdDSA JWT)                      -> TokenAnswer
+ * POST /v1/agent/rotate-key  Bearer; RotateKeyRequest                             -> 204
  * GET  /v1/agent/state   Bearer; If-None-Match; ?have=EPOCH.GENERATION&wait=SECONDS -> state document | 304
  * POST /v1/agent/report  Bearer; StatusReport                                       -> 204
  *
@@ -104,6 +105,22 @@ export const enrolAnswerSchema = z.object({
   keySerial: z.int().min(0).optional(),
 })
 export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>
+
+/** What the old and the new key of a host both sign. */
+export function rotationText(hostId: string, oldThumbprint: string, newThumbprint: string): string {
+  return `lvsfleet-rotate:${hostId}:${oldThumbprint}:${newThumbprint}`
+}
+
+export const rotateKeyRequestSchema = z.strictObject({
+  publicKey: publicKeySchema,
+  /** Signatures over `rotationText`, base64url. */
+  oldProof: z.string().max(200),
+  newProof: z.string().max(200),
+})
+export type RotateKeyRequest = z.infer<typeof rotateKeyRequestSchema>
+
+/** Claim of an assertion: `{prev, next}`, by which a copy of the host is noticed. */
+export const CHAIN_CLAIM = 'lvs_chain'
 
 /**
  * Which keys sign states from now on: the payload of a JWS by a key of the list before. The constant keeps it apart

@@ -11,6 +11,7 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import {
+  CHAIN_CLAIM,
   challengeAnswerSchema,
   enrolAnswerSchema,
   JWT_BEARER,
@@ -62,6 +63,7 @@ export type AssertionOptions = {
   readonly expiresInSeconds?: number
   readonly key?: KeyObject
   readonly kid?: string
+  readonly chain?: { readonly prev: string; readonly next: string }
 }
 export type StateOptions = {
   readonly etag?: string
@@ -123,7 +125,7 @@ export function makeAgentClient(url: string): AgentClient {
   const assertion = (options: AssertionOptions = {}) => {
     const now = Math.floor(Date.now() / 1_000)
     const subject = options.subject ?? enrolled?.hostId ?? ''
-    return new SignJWT({})
+    return new SignJWT(options.chain === undefined ? {} : { [CHAIN_CLAIM]: options.chain })
       .setProtectedHeader({ alg: 'EdDSA', kid: options.kid ?? thumbprint })
       .setIssuer(subject)
       .setSubject(subject)

@@ -57,6 +57,7 @@ const OPTIONS = {
   'self-checks': { type: 'string' },
   'allow-scripts': { type: 'string' },
   'path-seconds': { type: 'string' },
+  'rotate-key-days': { type: 'string' },
   metrics: { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
@@ -99,6 +100,8 @@ export type Config = {
   readonly allowScripts: string | undefined
   /** Seconds from one measuring of a path's MTU to the next; 0 = never. */
   readonly pathSeconds: number
+  /** Age at which the host's key is replaced; 0 = never. */
+  readonly rotateKeyDays: number
   /** Where Prometheus is answered; undefined = nowhere. */
   readonly metrics: ListenAt | undefined
   readonly output: 'table' | 'json'
@@ -154,6 +157,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
     ),
     allowScripts: parseFolder(values['allow-scripts'] ?? env['LVSFLEET_ALLOW_SCRIPTS']),
     pathSeconds: parseSeconds(values['path-seconds'] ?? env['LVSFLEET_PATH_SECONDS'] ?? '300'),
+    rotateKeyDays: parseDays(values['rotate-key-days'] ?? env['LVSFLEET_ROTATE_KEY_DAYS'] ?? '7'),
     metrics: parseListen(values.metrics ?? env['LVSFLEET_METRICS'] ?? DEFAULT_METRICS),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
@@ -203,6 +207,15 @@ function parseSeconds(text: string): number {
   if (seconds <= 86_400) return seconds
   throw new AgentError(
     `--path-seconds: ${JSON.stringify(text)} is no whole number from 0 to 86400`,
+    EXIT.usage,
+  )
+}
+
+function parseDays(text: string): number {
+  const days = /^\d{1,4}$/.test(text) ? Number(text) : Infinity
+  if (days <= 3_650) return days
+  throw new AgentError(
+    `--rotate-key-days: ${JSON.stringify(text)} is no whole number from 0 to 3650`,
     EXIT.usage,
   )
 }

@@ -38,6 +38,7 @@ Options
   --self-checks on|off   run: try out what this kernel can, and look every 5 minutes [LVSFLEET_SELF_CHECKS, on]
   --allow-scripts DIR    run: health checks may run the programs that root put there [LVSFLEET_ALLOW_SCRIPTS, none]
   --path-seconds N       run: measure each path's MTU this often, 0 = never [LVSFLEET_PATH_SECONDS, 300]
+  --rotate-key-days N    run: replace this host's key at this age, 0 = never [LVSFLEET_ROTATE_KEY_DAYS, 7]
   --metrics IP:PORT|off  run: answer Prometheus there, at /metrics [LVSFLEET_METRICS, 127.0.0.1:9614]
   --output table|json    status
   --log plain|json       log lines on stderr                    [LVSFLEET_LOG_FORMAT]

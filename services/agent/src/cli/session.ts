@@ -4,8 +4,10 @@ import { Agent } from '../agent.ts'
 import type { AwsPart } from '../aws/aws-part.ts'
 import { enrol, type WayIn } from '../control-plane/enrol.ts'
 import { createHttpClient } from '../control-plane/http.ts'
-import { loadIdentity, loadKey, trustOf, type HostKey } from '../control-plane/identity.ts'
+import { openHostKeys, type HostKeys } from '../control-plane/host-keys.ts'
+import { loadIdentity } from '../control-plane/identity.ts'
 import { loadCounters, type Counters } from '../control-plane/reporter.ts'
+import { openTrust, type LiveTrust } from '../control-plane/trust.ts'
 import { EXIT, type Config } from '../config.ts'
 import type { DoctorPorts } from '../doctor/ports.ts'
 import type { HostHealth } from '../health/host-health.ts'
@@ -37,7 +39,8 @@ export type Session = {
   readonly agent: Agent
   readonly disk: Disk
   readonly identity: EnrolAnswer | undefined
-  readonly key: HostKey | undefined
+  readonly trust: LiveTrust | undefined
+  readonly keys: HostKeys | undefined
   readonly counters: Counters
   /** What the agent tells of its host; the doctor fills in what it finds. */
   readonly facts: HostFacts
@@ -50,7 +53,7 @@ export async function openSession(
   health?: HostHealth,
 ): Promise<Session> {
   const identity = await loadIdentity(disk)
-  const trust = identity === undefined ? undefined : trustOf(identity)
+  const trust = identity === undefined ? undefined : openTrust({ identity, disk, log: outside.log })
   const counters = await loadCounters(disk)
   const facts = await readHostFacts()
   const agent = await Agent.open({
@@ -59,12 +62,12 @@ export async function openSession(
     clock: outside.clock,
     log: outside.log,
     facts,
-    trust,
-    store: trust === undefined ? undefined : createStateStore(disk, trust),
+    trust: trust?.wire,
+    store: trust === undefined ? undefined : createStateStore(disk, trust.disk),
     driftCount: counters.driftCount,
     ...(health === undefined ? {} : { health, onState: health.onState }),
   })
-  return { agent, disk, identity, key: await loadKey(disk), counters, facts }
+  return { agent, disk, identity, trust, keys: await openHostKeys(disk), counters, facts }
 }
 
 /** Enrols with what the command line gives; refuses with what is missing. */

@@ -3,7 +3,6 @@
  * the challenge. The token goes over the wire and into no file or log. Where a person has to say yes, this asks
  * again with the same key until they did.
  */
-import { createPrivateKey, sign } from 'node:crypto'
 import {
   challengeAnswerSchema,
   enrolAnswerSchema,
@@ -15,7 +14,7 @@ import {
   type Ip,
   type Role,
 } from '@lvs-fleet/contract'
-import { thumbprint } from '../jws.ts'
+import { signText, thumbprint } from '../jws.ts'
 import { AgentError, type Clock, type Disk, type Log } from '../ports.ts'
 import { problemText } from './problem.ts'
 import { jsonOf, type HttpAnswer, type HttpClient } from './http.ts'
@@ -85,7 +84,7 @@ async function ask(deps: EnrolDeps, key: HostKey, enrolment: Enrolment): Promise
     addresses: [...addresses],
     machineId,
     publicKey: publicPart(key),
-    proof: proofOf(key, 'token' in proven ? proven.token : proven.challenge),
+    proof: signText(enrolProofText('token' in proven ? proven.token : proven.challenge), key),
   }
   return deps.http.request({
     method: 'POST',
@@ -128,9 +127,4 @@ async function waitForPerson({ clock, log, signal }: EnrolDeps, body: unknown): 
   log('warn', 'this host waits for an operator to let it in', { pending })
   await clock.sleep(Math.min(retryAfterSeconds, 300) * 1_000, signal)
   if (signal.aborted) throw new AgentError('stopped while it waited to be let in')
-}
-
-function proofOf(key: HostKey, secret: string): string {
-  const privateKey = createPrivateKey({ key, format: 'jwk' })
-  return sign(null, Buffer.from(enrolProofText(secret), 'utf8'), privateKey).toString('base64url')
 }

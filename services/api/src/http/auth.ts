@@ -14,6 +14,7 @@ const RANK: Readonly<Record<ApiKeyRole, number>> = { viewer: 0, operator: 1, adm
 function requiredRole(method: string, path: string): ApiKeyRole {
   if (path === '/v1/api-keys' || path.startsWith('/v1/api-keys/')) return 'admin'
   if (path === '/v1/controller/new-epoch') return 'admin'
+  if (path.startsWith('/v1/controller/keys/')) return 'admin'
   return method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator'
 }
 

@@ -6,6 +6,7 @@ import {
   enrolPendingSchema,
   enrolRequestSchema,
   POLL_SECONDS_HEADER,
+  rotateKeyRequestSchema,
   STATE_MEDIA_TYPE,
   stateEtag,
   statusReportSchema,
@@ -17,6 +18,7 @@ import { enrol } from '../../verbs/enrol.ts'
 import { pollState, stateDocument } from '../../verbs/fetch-state.ts'
 import { issueAccessToken } from '../../verbs/issue-access-token.ts'
 import { recordReport } from '../../verbs/record-report.ts'
+import { rotateHostKey } from '../../verbs/rotate-host-key.ts'
 import { makeChallenge } from '../../verbs/ways-in.ts'
 import type { AppEnv } from '../app-env.ts'
 import { json, jsonBody, problems } from '../contract.ts'
@@ -100,6 +102,18 @@ const reportRoute = createRoute({
   },
 })
 
+const rotateRoute = createRoute({
+  method: 'post',
+  path: '/v1/agent/rotate-key',
+  tags: ['agent'],
+  security: [{ accessToken: [] }],
+  request: { body: jsonBody(rotateKeyRequestSchema) },
+  responses: {
+    204: { description: 'The new key counts from now on, the old one no longer' },
+    ...problems(409, 413, 415, 422),
+  },
+})
+
 export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(challengeRoute, async (c) => c.json(await makeChallenge(deps), 200))
 
@@ -134,6 +148,11 @@ export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     c.header('etag', stateEtag(state))
     c.header('content-type', STATE_MEDIA_TYPE)
     return c.body(documentStream(state.jws, document.bodies), 200)
+  })
+
+  app.openapi(rotateRoute, async (c) => {
+    await rotateHostKey(deps, c.get('identity'), c.req.valid('json'))
+    return c.body(null, 204)
   })
 
   app.openapi(reportRoute, async (c) => {

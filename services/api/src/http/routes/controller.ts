@@ -4,6 +4,7 @@ import { publicKeySchema } from '@lvs-fleet/contract'
 import { listAuditEvents } from '../../store/controller-store.ts'
 import { bumpEpoch } from '../../verbs/bump-epoch.ts'
 import type { Deps } from '../../verbs/deps.ts'
+import { announceKey, retireKey, switchKey } from '../../verbs/rotate-controller-key.ts'
 import type { AppEnv } from '../app-env.ts'
 import { json, limitSchema, problems, revisionNumberSchema } from '../contract.ts'
 
@@ -41,6 +42,19 @@ const routes = {
       ...problems(),
     },
   }),
+  rotateKey: createRoute({
+    method: 'post',
+    path: '/v1/controller/keys/{step}',
+    tags: ['controller'],
+    request: { params: z.object({ step: z.enum(['announce', 'switch', 'retire']) }) },
+    responses: {
+      200: json(
+        controllerSchema,
+        'Announce the next key to agents, then sign with it, then retire the old one',
+      ),
+      ...problems(404, 409),
+    },
+  }),
   listAudit: createRoute({
     method: 'get',
     path: '/v1/audit-events',
@@ -75,6 +89,11 @@ export function controllerRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(routes.controller, (c) => c.json(controllerOf(deps), 200))
   app.openapi(routes.newEpoch, async (c) => {
     await bumpEpoch(deps, c.get('operator').actor)
+    return c.json(controllerOf(deps), 200)
+  })
+  app.openapi(routes.rotateKey, async (c) => {
+    const steps = { announce: announceKey, switch: switchKey, retire: retireKey }
+    await steps[c.req.valid('param').step](deps, c.get('operator').actor)
     return c.json(controllerOf(deps), 200)
   })
   app.openapi(routes.listAudit, async (c) => {

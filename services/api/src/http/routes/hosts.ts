@@ -20,6 +20,7 @@ import type { Deps } from '../../verbs/deps.ts'
 import { stateDocument } from '../../verbs/fetch-state.ts'
 import { readState } from '../../verbs/host-changes.ts'
 import { findHostView, findPublished, listHosts, type HostView } from '../../verbs/read-hosts.ts'
+import { releaseHost } from '../../verbs/release-host.ts'
 import { revokeHost } from '../../verbs/revoke-host.ts'
 import type { AppEnv } from '../app-env.ts'
 import { cursorSchema, json, limitSchema, page, problems } from '../contract.ts'
@@ -142,6 +143,17 @@ const revokeRoute = createRoute({
   },
 })
 
+const releaseRoute = createRoute({
+  method: 'post',
+  path: '/v1/hosts/{role}/{name}/release',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: {
+    204: { description: 'Out of quarantine: who holds its key and comes first goes on' },
+    ...problems(404),
+  },
+})
+
 const SCRIPT_TYPES: Readonly<Record<RenderFormat, string>> = {
   shell: 'text/x-shellscript',
   'cloud-init': 'text/cloud-config',
@@ -188,6 +200,10 @@ export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     if (!rendered.ok) throw new ApiError('conflict', rendered.why)
     c.header('content-type', `${SCRIPT_TYPES[format]}; charset=utf-8`)
     return c.body(rendered.text, 200)
+  })
+  app.openapi(releaseRoute, async (c) => {
+    await releaseHost(deps, c.get('operator').actor, c.req.valid('param'))
+    return c.body(null, 204)
   })
   app.openapi(revokeRoute, async (c) => {
     await revokeHost(deps, c.get('operator').actor, c.req.valid('param'))
