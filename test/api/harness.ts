@@ -58,6 +58,7 @@ export type TestApiOptions = {
   readonly port?: number
   readonly log?: Log
   readonly stsEndpoint?: URL
+  readonly joinTokens?: string
 }
 
 const QUIET: Log = {
@@ -84,6 +85,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         signingKeyFile: undefined,
         signingKeys: [],
         stsEndpoint: options.stsEndpoint,
+        joinTokens: options.joinTokens,
         pollSeconds: 10,
       },
       options.log ?? QUIET,

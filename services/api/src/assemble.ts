@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { makeAskSts } from './aws/ask-sts.ts'
 import { fileKeyring, givenKeyring } from './identity/keyring.ts'
 import { Sessions } from './identity/sessions.ts'
+import { openSecretStore } from './secrets/secret-store.ts'
 import { lockDataFolder } from './store/data-lock.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
@@ -59,6 +60,8 @@ export async function assemble(
       live,
       sessions: new Sessions(),
       controllerKeys,
+      joinTokens:
+        settings.joinTokens === undefined ? undefined : await openSecretStore(settings.joinTokens),
       askSts: makeAskSts({ endpoint: settings.stsEndpoint, timeoutMs: STS_TIMEOUT_MS }),
       name,
       pollSeconds,

@@ -40,6 +40,11 @@ const envSchema = z.object({
   /** The key itself (PKCS #8 PEM) instead of a file, and the one that is to follow it. */
   LVSFLEET_SIGNING_KEY: signingKeySchema.optional(),
   LVSFLEET_NEXT_SIGNING_KEY: signingKeySchema.optional(),
+  /** Where a join token is kept for each site and role: ssm:/PREFIX or file:/FOLDER. */
+  LVSFLEET_JOIN_TOKENS: z
+    .string()
+    .regex(/^(ssm|file):\/./, { error: 'must be ssm:/PREFIX or file:/FOLDER' })
+    .optional(),
   /** Where AWS identities are checked instead of at STS itself: for tests, and where a proxy leads there. */
   LVSFLEET_STS_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
   /** Seconds that agents wait between polls when they do not hold one open. */
@@ -57,14 +62,18 @@ export type Settings = {
   /** The one that signs, then the next; empty = from files. */
   readonly signingKeys: readonly Signer[]
   readonly stsEndpoint: URL | undefined
+  readonly joinTokens: string | undefined
   readonly pollSeconds: number
   readonly logLevel: string
 }
 
+/** As it was given: secrets may be named in it instead of told. */
+export function readEnv(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}
+
 /** Throws an Error whose message names every wrong variable. */
-export function parseEnv(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): Settings {
+export function parseEnv(env: Readonly<Record<string, string | undefined>>): Settings {
   const parsed = envSchema.safeParse(env)
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
@@ -81,6 +90,7 @@ export function parseEnv(
     signingKeys: [values.LVSFLEET_SIGNING_KEY, values.LVSFLEET_NEXT_SIGNING_KEY].filter(
       (one) => one !== undefined,
     ),
+    joinTokens: values.LVSFLEET_JOIN_TOKENS,
     stsEndpoint:
       values.LVSFLEET_STS_ENDPOINT === undefined
         ? undefined

@@ -3,6 +3,7 @@ import type { Role } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
 import { makeSecret } from '../identity/secret.ts'
 import { insertAuditEvent } from '../store/controller-store.ts'
+import type { Queryable } from '../store/database.ts'
 import {
   findJoinToken,
   insertJoinToken,
@@ -39,36 +40,33 @@ export async function createJoinToken(
       ],
     })
   }
+  return deps.database.db.transaction((tx) => writeJoinToken(tx, { actor, at: deps.now(), wanted }))
+}
+
+export async function writeJoinToken(
+  tx: Queryable,
+  made: { readonly actor: string; readonly at: Date; readonly wanted: NewJoinToken },
+): Promise<{ token: JoinToken; secret: string }> {
   const { id, text, sha256 } = makeSecret('lvsj')
+  const { actor, at: createdAt, wanted } = made
   const { role, site, name, labels, approval, replaces, maxUses, ttlSeconds } = wanted
-  const createdAt = deps.now()
   const expiresAt = new Date(createdAt.getTime() + ttlSeconds * 1_000)
   const token = {
-    id,
-    sha256,
-    role,
-    site,
-    name,
-    labels,
-    approval,
-    replaces,
-    maxUses,
+    ...{ id, sha256, role, site, name, labels, approval, replaces, maxUses },
     uses: 0,
     createdBy: actor,
     createdAt,
     expiresAt,
     revokedAt: null,
   }
-  await deps.database.db.transaction(async (tx) => {
-    await insertJoinToken(tx, token)
-    await insertAuditEvent(tx, {
-      at: createdAt,
-      actor,
-      action: 'join-token.create',
-      subject: `join-token/${id}`,
-      revision: null,
-      detail: { role, site, name, approval, replaces, maxUses, expiresAt: expiresAt.toISOString() },
-    })
+  await insertJoinToken(tx, token)
+  await insertAuditEvent(tx, {
+    at: createdAt,
+    actor,
+    action: 'join-token.create',
+    subject: `join-token/${id}`,
+    revision: null,
+    detail: { role, site, name, approval, replaces, maxUses, expiresAt: expiresAt.toISOString() },
   })
   return { token, secret: text }
 }
