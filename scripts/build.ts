@@ -2,10 +2,11 @@
  * Bundles what ships: one file each, quick to start and small in memory. Native packages stay outside
  * and are found in node_modules beside the bundle or above it.
  *
- *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs
+ *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs and dist/lvsfleet-agent-aws.mjs
  */
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { basename } from 'node:path'
+import { build, type BuildOptions } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -22,23 +23,41 @@ export const AGENT_NODE_FLAGS = [
   '--expose-gc',
 ] as const
 
+const COMMON = {
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  minify: true,
+  sourcemap: true,
+  // Native addons: loaded from node_modules at run time.
+  external: ['netlink', 'netlink/*', 'koffi'],
+  banner: {
+    js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+} satisfies BuildOptions
+
 export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
+  const awsFile = outfile.replace(/\.mjs$/, '-aws.mjs')
   await build({
+    ...COMMON,
     entryPoints: [`${root}services/agent/src/main.ts`],
     outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node24',
-    format: 'esm',
-    minify: true,
-    sourcemap: true,
-    // Native addons: loaded from node_modules at run time.
-    external: ['netlink', 'netlink/*', 'koffi'],
-    banner: {
-      js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-    },
-    logLevel: 'warning',
+    // Its own file beside this one, loaded by hosts that use AWS and by no other.
+    plugins: [
+      {
+        name: 'aws-apart',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /\/aws-bundle\.ts$/ }, () => ({
+            path: `./${basename(awsFile)}`,
+            external: true,
+          })),
+      },
+    ],
   })
+  const entry = `${root}services/agent/src/aws/aws-bundle.ts`
+  await build({ ...COMMON, entryPoints: [entry], outfile: awsFile, sourcemap: false })
   return outfile
 }
 

@@ -1,8 +1,10 @@
 /**
  * The calls between agent and API. Agents pull; every answer may be lost, late or doubled.
  *
- * POST /v1/enrol         EnrolRequest, no identity yet: a join token buys one.     -> EnrolAnswer
+ * POST /v1/enrol/challenge  what an AWS identity or a declared key signs                -> challenge
+ * POST /v1/enrol         EnrolRequest, no identity yet: a proof buys one.          -> EnrolAnswer | 202 pending
  * POST /v1/agent/token   RFC 7523 client assertion (EdDSA JWT)                      -> TokenAnswer
+ * POST /v1/agent/rotate-key  Bearer; RotateKeyRequest                             -> 204
  * GET  /v1/agent/state   Bearer; If-None-Match; ?have=EPOCH.GENERATION&wait=SECONDS -> state document | 304
  * POST /v1/agent/report  Bearer; StatusReport                                       -> 204
  *
@@ -30,20 +32,66 @@ export const publicKeySchema = z.object({
 })
 export type PublicKey = z.infer<typeof publicKeySchema>
 
-export const enrolRequestSchema = z.strictObject({
-  /** `lvsj_<id>_<secret>`. */
-  token: z.string().max(200),
-  role: roleSchema,
-  /** The director or real server this host is, or is to become. */
-  name: z.string().max(63),
-  publicKey: publicKeySchema,
-  /** Addresses the host would declare; used only when enrolment creates the resource. */
-  addresses: z.array(ipSchema).max(64),
-  /** Signature by the new key over the text `lvsfleet-enrol:<token>`, base64url: proof that the host holds the key. */
-  proof: z.string().max(200),
-  machineId: z.string().max(128),
+/** Signed by the new key to prove that the host holds it; `secret` is the join token or else the challenge. */
+export function enrolProofText(secret: string): string {
+  return `lvsfleet-enrol:${secret}`
+}
+
+/** Header that carries the challenge within a signed AWS request, and the one that carries the thumbprint of the host's key. */
+export const AWS_CHALLENGE_HEADER = 'x-lvsfleet-challenge'
+export const AWS_KEY_HEADER = 'x-lvsfleet-key'
+/** What the host signs and the API sends to STS; the API never sends another body. */
+export const GET_CALLER_IDENTITY = 'Action=GetCallerIdentity&Version=2011-06-15'
+
+/**
+ * Headers of a `POST /` with the body GET_CALLER_IDENTITY to an STS host, signed by SigV4. A list, not a record, so
+ * that a name that stands twice is seen. Method, path and body are not told: only these can be sent.
+ */
+export const awsProofSchema = z.strictObject({
+  headers: z.array(z.tuple([z.string().max(100), z.string().max(4_096)])).max(20),
 })
+export type AwsProof = z.infer<typeof awsProofSchema>
+
+/**
+ * A way in is a join token; or a challenge with an AWS identity; or a challenge alone, with a public key that
+ * was declared beforehand. Role and name may be left out where the way in says them.
+ */
+export const enrolRequestSchema = z
+  .strictObject({
+    /** `lvsj_<id>_<secret>`. */
+    token: z.string().max(200).optional(),
+    /** From POST /v1/enrol/challenge; good once. */
+    challenge: z.string().max(100).optional(),
+    aws: awsProofSchema.optional(),
+    role: roleSchema.optional(),
+    /** The director or real server this host is, or is to become. */
+    name: z.string().max(63).optional(),
+    publicKey: publicKeySchema,
+    /** Addresses the host would declare; used only when enrolment creates the resource. */
+    addresses: z.array(ipSchema).max(64),
+    /** Signature by the new key over `enrolProofText`, base64url. */
+    proof: z.string().max(200),
+    machineId: z.string().max(128),
+  })
+  .refine(({ token, challenge }) => (token === undefined) !== (challenge === undefined), {
+    error: 'needs either a token or a challenge',
+  })
+  .refine(({ token, aws }) => token === undefined || aws === undefined, {
+    error: 'an AWS identity goes with a challenge, not with a token',
+  })
 export type EnrolRequest = z.infer<typeof enrolRequestSchema>
+
+export const challengeAnswerSchema = z.object({
+  /** 32 random bytes, base64url. */
+  challenge: z.string(),
+  expiresInSeconds: z.int(),
+})
+
+/** A person must let this host in: ask again with the same key. */
+export const enrolPendingSchema = z.object({
+  pending: z.string(),
+  retryAfterSeconds: z.int().min(1),
+})
 
 export const enrolAnswerSchema = z.object({
   hostId: z.string(),
@@ -54,8 +102,41 @@ export const enrolAnswerSchema = z.object({
   audience: z.string(),
   /** Keys that sign states. The agent trusts these and no others. */
   controllerKeys: z.array(publicKeySchema).min(1),
+  /** Serial of the list that these keys are from; absent or 0 = the keys of the beginning. */
+  keySerial: z.int().min(0).optional(),
 })
 export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>
+
+/** What the old and the new key of a host both sign. */
+export function rotationText(hostId: string, oldThumbprint: string, newThumbprint: string): string {
+  return `lvsfleet-rotate:${hostId}:${oldThumbprint}:${newThumbprint}`
+}
+
+export const rotateKeyRequestSchema = z.strictObject({
+  publicKey: publicKeySchema,
+  /** Signatures over `rotationText`, base64url. */
+  oldProof: z.string().max(200),
+  newProof: z.string().max(200),
+})
+export type RotateKeyRequest = z.infer<typeof rotateKeyRequestSchema>
+
+/** Claim of an assertion: `{prev, next}`, by which a copy of the host is noticed. */
+export const CHAIN_CLAIM = 'lvs_chain'
+
+/**
+ * Which keys sign states from now on: the payload of a JWS by a key of the list before. The constant keeps it apart
+ * from all else that these keys sign.
+ */
+export const keyListSchema = z.strictObject({
+  purpose: z.literal('lvsfleet-controller-keys'),
+  /** An agent takes only a higher one than it has. */
+  serial: z.int().min(1),
+  keys: z.array(publicKeySchema).min(1).max(8),
+})
+export type KeyList = z.infer<typeof keyListSchema>
+
+/** Lists that a token answer carries at most: the newest. */
+export const KEY_LISTS_MAX = 32
 
 export const tokenRequestSchema = z.strictObject({
   grant_type: z.literal('client_credentials'),
@@ -67,6 +148,8 @@ export const tokenAnswerSchema = z.object({
   access_token: z.string(),
   token_type: z.literal('Bearer'),
   expires_in: z.int().min(1),
+  /** Signed key lists, oldest first; absent while there was never more than one key. */
+  key_lists: z.array(z.string()).max(KEY_LISTS_MAX).optional(),
 })
 export type TokenAnswer = z.infer<typeof tokenAnswerSchema>
 

@@ -262,7 +262,7 @@ describe('lvsfleet audit verify', () => {
     assert.equal(refused.code, 1)
     assert.match(refused.stderr, /not trusted/)
     assert.equal((await cli('audit', 'verify', exported, '--key', 'x'.repeat(43))).code, 1)
-    const { thumbprint } = api.deps.signer
+    const { thumbprint } = api.deps.controllerKeys.signer
     assert.equal((await cli('audit', 'verify', exported, '--key', thumbprint)).code, 0)
   })
 })

@@ -65,6 +65,8 @@ export type TestApiOptions = {
   readonly oidcFile?: string
   readonly streamTimes?: StreamTimes
   readonly delivererTimes?: DelivererTimes
+  readonly stsEndpoint?: URL
+  readonly joinTokens?: string
 }
 
 const QUIET: Log = {
@@ -89,6 +91,9 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         poolMax: 8,
         name: options.name ?? 'test-fleet',
         signingKeyFile: undefined,
+        signingKeys: [],
+        stsEndpoint: options.stsEndpoint,
+        joinTokens: options.joinTokens,
         pollSeconds: 10,
         requestsPerSecond: options.requestsPerSecond ?? 10_000,
         oidcFile: options.oidcFile,

@@ -11,6 +11,8 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import {
+  CHAIN_CLAIM,
+  challengeAnswerSchema,
   enrolAnswerSchema,
   JWT_BEARER,
   joinShards,
@@ -34,6 +36,12 @@ export type AgentClient = {
   readonly thumbprint: string
   readonly privateKey: KeyObject
   readonly enrol: (token: string, host: EnrolOptions) => Promise<Response>
+  /** A fresh challenge of the API. */
+  readonly challenge: () => Promise<string>
+  /** Enrols by a challenge: alone, with a declared key, or with what else the body says. */
+  readonly enrolBy: (challenge: string, body?: object) => Promise<Response>
+  /** Remembers who it is, as after an enrolment. */
+  readonly become: (answer: EnrolAnswer) => void
   /** Enrols, throws unless it worked, and remembers the answer. */
   readonly join: (token: string, host: EnrolOptions) => Promise<EnrolAnswer>
   readonly assertion: (options?: AssertionOptions) => Promise<string>
@@ -57,6 +65,7 @@ export type AssertionOptions = {
   readonly expiresInSeconds?: number
   readonly key?: KeyObject
   readonly kid?: string
+  readonly chain?: { readonly prev: string; readonly next: string }
 }
 export type StateOptions = {
   readonly etag?: string
@@ -80,8 +89,11 @@ export function makeAgentClient(url: string): AgentClient {
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
     fetch(url + path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(body),
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
 
   const enrol = (token: string, host: EnrolOptions) =>
@@ -97,10 +109,25 @@ export function makeAgentClient(url: string): AgentClient {
       machineId: `machine-of-${host.name}`,
     })
 
+  const challenge = async () => {
+    const answer: unknown = await (await post('/v1/enrol/challenge', undefined)).json()
+    return challengeAnswerSchema.parse(answer).challenge
+  }
+
+  const enrolBy = (given: string, body: object = {}) =>
+    post('/v1/enrol', {
+      challenge: given,
+      publicKey,
+      addresses: [],
+      proof: sign(null, Buffer.from(`lvsfleet-enrol:${given}`), privateKey).toString('base64url'),
+      machineId: 'machine',
+      ...body,
+    })
+
   const assertion = (options: AssertionOptions = {}) => {
     const now = Math.floor(Date.now() / 1_000)
     const subject = options.subject ?? enrolled?.hostId ?? ''
-    return new SignJWT({})
+    return new SignJWT(options.chain === undefined ? {} : { [CHAIN_CLAIM]: options.chain })
       .setProtectedHeader({ alg: 'EdDSA', kid: options.kid ?? thumbprint })
       .setIssuer(subject)
       .setSubject(subject)
@@ -123,6 +150,11 @@ export function makeAgentClient(url: string): AgentClient {
     thumbprint,
     privateKey,
     enrol,
+    challenge,
+    enrolBy,
+    become: (answer) => {
+      enrolled = answer
+    },
     assertion,
     requestToken,
     join: async (token, host) => {

@@ -3,7 +3,7 @@
  * without timers and without a network.
  */
 import { Agent, type Offer } from '../../services/agent/src/agent.ts'
-import { trustOf } from '../../services/agent/src/control-plane/identity.ts'
+import { openTrust } from '../../services/agent/src/control-plane/trust.ts'
 import type { Log } from '../../services/agent/src/ports.ts'
 import type { HealthSource } from '../../services/agent/src/weigh/health.ts'
 import { createStateStore } from '../../services/agent/src/state/store.ts'
@@ -33,10 +33,10 @@ export async function createFakeHost(
   const disk = parts.disk ?? createFakeDisk()
   const clock = parts.clock ?? createFakeClock()
   const controller = parts.controller ?? createFakeController()
-  const trust = trustOf(controller.identity)
   const logged: string[] = []
   const log: Log = (level, message, fields) =>
     logged.push(`${level} ${message} ${JSON.stringify(fields)}`)
+  const trust = openTrust({ identity: controller.identity, disk, log })
   const open = (): Promise<Agent> =>
     Agent.open({
       kernel,
@@ -44,8 +44,8 @@ export async function createFakeHost(
       clock,
       log,
       facts: { bootId: 'boot-1', kernelVersion: '6.1.0', agentVersion: '0.1.0' },
-      trust,
-      store: createStateStore(disk, trust),
+      trust: trust.wire,
+      store: createStateStore(disk, trust.disk),
       driftCount: 0,
       health: parts.health,
     })

@@ -24,6 +24,7 @@ export const COMMANDS = [
   'release',
   'status',
   'doctor',
+  'key',
   'probe-kernel',
 ] as const
 export type Command = (typeof COMMANDS)[number]
@@ -39,6 +40,10 @@ const OPTIONS = {
   address: { type: 'string', multiple: true },
   token: { type: 'string' },
   'token-file': { type: 'string' },
+  'token-ssm': { type: 'string' },
+  join: { type: 'string' },
+  'aws-region': { type: 'string' },
+  again: { type: 'boolean' },
   once: { type: 'boolean' },
   'dry-run': { type: 'boolean' },
   'detailed-exitcode': { type: 'boolean' },
@@ -52,6 +57,7 @@ const OPTIONS = {
   'self-checks': { type: 'string' },
   'allow-scripts': { type: 'string' },
   'path-seconds': { type: 'string' },
+  'rotate-key-days': { type: 'string' },
   metrics: { type: 'string' },
   output: { type: 'string' },
   log: { type: 'string' },
@@ -67,8 +73,16 @@ export type Config = {
   readonly role: Role | undefined
   readonly name: string | undefined
   readonly addresses: readonly Ip[]
+  /** How this host comes in where it is not enrolled. */
+  readonly join: 'token' | 'aws' | 'key'
   /** Read late, so that a token file is opened only when a token is needed. */
   readToken(): Promise<string | undefined>
+  /** Parameter that has the token, where none is given otherwise. */
+  readonly tokenSsm: string | undefined
+  /** Region whose STS says who this host is. */
+  readonly awsRegion: string | undefined
+  /** enrol: with a new key, though there is an identity. */
+  readonly again: boolean
   readonly once: boolean
   readonly dryRun: boolean
   readonly detailedExitCode: boolean
@@ -86,6 +100,8 @@ export type Config = {
   readonly allowScripts: string | undefined
   /** Seconds from one measuring of a path's MTU to the next; 0 = never. */
   readonly pathSeconds: number
+  /** Age at which the host's key is replaced; 0 = never. */
+  readonly rotateKeyDays: number
   /** Where Prometheus is answered; undefined = nowhere. */
   readonly metrics: ListenAt | undefined
   readonly output: 'table' | 'json'
@@ -116,6 +132,14 @@ export function parseConfig(args: readonly string[], env: Environment = process.
       if (given !== undefined || tokenFile === undefined) return given
       return (await readFile(tokenFile, 'utf8')).trim()
     },
+    join: oneOf(
+      values.join ?? env['LVSFLEET_JOIN'] ?? 'token',
+      ['token', 'aws', 'key'] as const,
+      '--join',
+    ),
+    tokenSsm: values['token-ssm'] ?? env['LVSFLEET_TOKEN_SSM'],
+    awsRegion: values['aws-region'] ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'],
+    again: values.again ?? false,
     once: values.once ?? false,
     dryRun: values['dry-run'] ?? false,
     detailedExitCode: values['detailed-exitcode'] ?? false,
@@ -133,6 +157,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
     ),
     allowScripts: parseFolder(values['allow-scripts'] ?? env['LVSFLEET_ALLOW_SCRIPTS']),
     pathSeconds: parseSeconds(values['path-seconds'] ?? env['LVSFLEET_PATH_SECONDS'] ?? '300'),
+    rotateKeyDays: parseDays(values['rotate-key-days'] ?? env['LVSFLEET_ROTATE_KEY_DAYS'] ?? '7'),
     metrics: parseListen(values.metrics ?? env['LVSFLEET_METRICS'] ?? DEFAULT_METRICS),
     output: oneOf(values.output ?? 'table', ['table', 'json'] as const, '--output'),
     log: oneOf(
@@ -182,6 +207,15 @@ function parseSeconds(text: string): number {
   if (seconds <= 86_400) return seconds
   throw new AgentError(
     `--path-seconds: ${JSON.stringify(text)} is no whole number from 0 to 86400`,
+    EXIT.usage,
+  )
+}
+
+function parseDays(text: string): number {
+  const days = /^\d{1,4}$/.test(text) ? Number(text) : Infinity
+  if (days <= 3_650) return days
+  throw new AgentError(
+    `--rotate-key-days: ${JSON.stringify(text)} is no whole number from 0 to 3650`,
     EXIT.usage,
   )
 }

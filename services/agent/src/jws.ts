@@ -40,12 +40,16 @@ export function signCompact(
   payload: Readonly<Record<string, unknown>>,
   key: PrivateJwk,
 ): string {
-  const { kty, crv, x, d } = key
   const text = [{ alg: 'EdDSA', ...header }, payload]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
     .join('.')
-  const privateKey = createPrivateKey({ key: { kty, crv, x, d }, format: 'jwk' })
-  return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`
+  return `${text}.${signText(text, key)}`
+}
+
+/** In base64url. */
+export function signText(text: string, { kty, crv, x, d }: PrivateJwk): string {
+  const key = createPrivateKey({ key: { kty, crv, x, d }, format: 'jwk' })
+  return sign(null, Buffer.from(text, 'utf8'), key).toString('base64url')
 }
 
 /** RFC 7638: SHA-256 of the required members in order of their names, which is what canonical JSON gives. */

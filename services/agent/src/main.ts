@@ -3,6 +3,7 @@
  * lvsfleet-agent: command line → ports → command → exit code. SIGTERM and SIGINT stop the loops and
  * leave the kernel as it is; so does a crash.
  */
+import { loadAwsPart } from './aws/aws-part.ts'
 import { applyCommand } from './cli/apply-command.ts'
 import { doctorCommand } from './cli/doctor-command.ts'
 import { HELP } from './cli/help.ts'
@@ -13,7 +14,12 @@ import { statusCommand } from './cli/status-command.ts'
 import { probeInScratch } from './capabilities/scratch-namespace.ts'
 import { EXIT, parseConfig, type Config } from './config.ts'
 import { WireError } from './control-plane/http.ts'
-import { loadIdentity } from './control-plane/identity.ts'
+import {
+  loadIdentity,
+  loadOrMakeKey,
+  publicPart,
+  setIdentityAside,
+} from './control-plane/identity.ts'
 import { openDisk } from './disk/node-disk.ts'
 import { hostReader } from './doctor/facts/host-reader.ts'
 import { releaseHold, setHold } from './hold.ts'
@@ -41,6 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
       probe: (signal) => probeInScratch(ownCommand('probe-kernel'), signal),
     },
     openPathSockets: async () => (await import('./kernel/path/marked-sockets.ts')).markedSockets,
+    aws: loadAwsPart,
     signal: stop.signal,
   })
 }
@@ -55,14 +62,19 @@ async function runNamed(config: Config, outside: Outside): Promise<number> {
       return statusCommand(config, outside)
     case 'enrol': {
       const disk = await openDisk(config.stateDir)
+      if (config.again) await setIdentityAside(disk)
       if ((await loadIdentity(disk)) !== undefined) {
         throw new AgentError(
-          `${config.stateDir} is enrolled already: remove identity.json to enrol anew`,
+          `${config.stateDir} is enrolled already: --again makes a new key and enrols anew`,
         )
       }
       if (config.api !== undefined) warnIfPlain(config.api, outside.log)
       const { hostId, name } = await enrolNow(config, outside, disk)
       return say(`enrolled ${name} as ${hostId}\n`)
+    }
+    case 'key': {
+      const key = await loadOrMakeKey(await openDisk(config.stateDir))
+      return say(`${JSON.stringify(publicPart(key))}\n`)
     }
     case 'doctor':
       return doctorCommand(config, outside)

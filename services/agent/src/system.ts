@@ -1,6 +1,7 @@
 /** The real ports: clocks, log lines on stderr, facts about this host. */
 import { readFile } from 'node:fs/promises'
 import { release } from 'node:os'
+import { parseIp, type Ip } from '@lvs-fleet/contract'
 import type { Clock, Log } from './ports.ts'
 import type { HostFacts } from './report.ts'
 
@@ -40,6 +41,28 @@ export function createLog(format: 'json' | 'plain', write: (line: string) => voi
 export async function readHostFacts(): Promise<HostFacts> {
   const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')
   return { bootId: bootId.trim(), kernelVersion: release(), agentVersion: AGENT_VERSION }
+}
+
+/**
+ * The address that this host has towards the control plane, as its route says; no packet is sent. Empty when that is
+ * this same machine or cannot be found out.
+ */
+export async function addressTowards(host: string): Promise<Ip[]> {
+  const { createSocket } = process.getBuiltinModule('node:dgram')
+  const { lookup } = process.getBuiltinModule('node:dns').promises
+  const found = await lookup(host.replaceAll(/[[\]]/g, '')).catch(() => undefined)
+  if (found === undefined) return []
+  const socket = createSocket(found.family === 6 ? 'udp6' : 'udp4')
+  try {
+    const text = await new Promise<string>((resolve) => {
+      socket.once('error', () => resolve(''))
+      socket.connect(9, found.address, () => resolve(socket.address().address))
+    })
+    const address = parseIp(text)
+    return address === undefined || address === '::1' || address.startsWith('127.') ? [] : [address]
+  } finally {
+    socket.close()
+  }
 }
 
 /** Tells machines apart that were cloned from one image; evidence, not proof. */

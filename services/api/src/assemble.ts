@@ -4,20 +4,24 @@
  */
 import { mkdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeAskSts } from './aws/ask-sts.ts'
+import { fileKeyring, givenKeyring } from './identity/keyring.ts'
 import { parseOidcSettings, type OidcIssuer } from './identity/oidc-settings.ts'
 import { OidcVerifier } from './identity/oidc.ts'
 import { Sessions } from './identity/sessions.ts'
+import { openSecretStore } from './secrets/secret-store.ts'
 import { chainAuditTrail } from './store/audit-store.ts'
 import { lockDataFolder } from './store/data-lock.ts'
 import type { Streaks } from './status/quorum.ts'
-import { openDatabase, type Connection } from './store/database.ts'
+import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
-import { countRevoked } from './store/host-store.ts'
+import { sessionsStamp } from './store/host-store.ts'
 import { startListener } from './store/listener.ts'
 import { migrateDatabase } from './store/migrate.ts'
 import type { Deps, Log } from './verbs/deps.ts'
 import { Counts } from './verbs/counts.ts'
 import { EventFeed } from './verbs/event-feed.ts'
+import { ControllerKeys } from './verbs/controller-keys.ts'
 import { makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
@@ -40,6 +44,7 @@ type AssembleSettings = Omit<Settings, 'listen' | 'metrics' | 'logLevel'> & {
 
 const HOUSEKEEPING_MS = 60_000
 const QUORUM_MS = 10_000
+const STS_TIMEOUT_MS = 5_000
 
 export async function assemble(
   settings: AssembleSettings,
@@ -58,10 +63,7 @@ export async function assemble(
     const database = openDatabase(connection, settings.poolMax)
     opened.push(database.close)
     await database.db.transaction(chainAuditTrail)
-    const signer = await openController(
-      database,
-      settings.signingKeyFile ?? join(dataDir, 'signing.key'),
-    )
+    const controllerKeys = await openKeys(database, settings, dataDir)
     const keyFile = join(dataDir, 'admin.key')
     const secret = await makeFirstApiKey({ database, now }, keyFile)
     const live = await LiveFleet.load(database)
@@ -76,9 +78,12 @@ export async function assemble(
       counts: new Counts(),
       webhookRules: { allowHttp: settings.webhookHttp === 'any' },
       sessions: new Sessions(),
-      signer,
       oidc: new OidcVerifier(await readOidcIssuers(settings.oidcFile), now),
       refusals,
+      controllerKeys,
+      joinTokens:
+        settings.joinTokens === undefined ? undefined : await openSecretStore(settings.joinTokens),
+      askSts: makeAskSts({ endpoint: settings.stsEndpoint, timeoutMs: STS_TIMEOUT_MS }),
       name,
       pollSeconds,
       requestsPerSecond,
@@ -114,6 +119,25 @@ async function readOidcIssuers(file: string | undefined): Promise<OidcIssuer[]> 
   return file === undefined ? [] : parseOidcSettings(await readFile(file, 'utf8'), file)
 }
 
+/** The keys that sign; one that is given as text needs no file. */
+async function openKeys(
+  database: Database,
+  settings: AssembleSettings,
+  dataDir: string,
+): Promise<ControllerKeys> {
+  const file = settings.signingKeyFile ?? join(dataDir, 'signing.key')
+  const given = settings.signingKeys
+  const first = await openController(database, file, given[0])
+  const keys: ControllerKeys = new ControllerKeys(
+    first,
+    given.length === 0
+      ? fileKeyring(first, join(dataDir, 'signing-keys'))
+      : givenKeyring(given, (one) => one.thumbprint === keys.signer.thumbprint),
+  )
+  await keys.refresh(database.db)
+  return keys
+}
+
 async function openDataFolder(path: string): Promise<string> {
   await mkdir(path, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
   return realpath(path)
@@ -137,13 +161,14 @@ async function openServer(
 
 /** Reads what other processes wrote; drops sessions when an identity was revoked somewhere. */
 function hearChanges(deps: Deps): () => Promise<void> {
-  let revoked: number | undefined
+  let stamp: string | undefined
   return async () => {
+    await deps.controllerKeys.refresh(deps.database.db)
     // Too many writers wait: each of them refreshes as well.
     await deps.live.exclusive(() => deps.live.refresh())
-    const count = await countRevoked(deps.database.db)
-    if (revoked !== undefined && count !== revoked) deps.sessions.clear()
-    revoked = count
+    const now = await sessionsStamp(deps.database.db)
+    if (stamp !== undefined && now !== stamp) deps.sessions.clear()
+    stamp = now
   }
 }
 

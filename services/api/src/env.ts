@@ -1,5 +1,6 @@
 /** Settings: the only reader of the environment. Takes variables; gives checked values or says which is wrong. */
 import * as z from 'zod'
+import { parseSigningKey, type Signer } from './identity/signing-key.ts'
 
 const listenSchema = z.string().transform((text, ctx) => {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text)
@@ -10,6 +11,15 @@ const listenSchema = z.string().transform((text, ctx) => {
     message: 'must be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080',
   })
   return z.NEVER
+})
+
+const signingKeySchema = z.string().transform((text, ctx): Signer => {
+  try {
+    return parseSigningKey(text, 'it')
+  } catch {
+    ctx.addIssue({ code: 'custom', message: 'is no Ed25519 private key (PKCS #8 PEM)' })
+    return z.NEVER
+  }
 })
 
 const envSchema = z.object({
@@ -27,6 +37,16 @@ const envSchema = z.object({
   /** Audience of the agents' assertions: the configured name of this API, never the Host that arrived. */
   LVSFLEET_NAME: z.string().min(1).max(200).default('lvsfleet'),
   LVSFLEET_SIGNING_KEY_FILE: z.string().min(1).optional(),
+  /** The key itself (PKCS #8 PEM) instead of a file, and the one that is to follow it. */
+  LVSFLEET_SIGNING_KEY: signingKeySchema.optional(),
+  LVSFLEET_NEXT_SIGNING_KEY: signingKeySchema.optional(),
+  /** Where a join token is kept for each site and role: ssm:/PREFIX or file:/FOLDER. */
+  LVSFLEET_JOIN_TOKENS: z
+    .string()
+    .regex(/^(ssm|file):\/./, { error: 'must be ssm:/PREFIX or file:/FOLDER' })
+    .optional(),
+  /** Where AWS identities are checked instead of at STS itself: for tests, and where a proxy leads there. */
+  LVSFLEET_STS_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
   /** Seconds that agents wait between polls when they do not hold one open. */
   LVSFLEET_POLL_SECONDS: z.coerce.number().int().min(1).max(3_600).default(10),
   /** Requests a second of one identity in the long run; ten times as many may come at once. */
@@ -51,6 +71,10 @@ export type Settings = {
   readonly poolMax: number
   readonly name: string
   readonly signingKeyFile: string | undefined
+  /** The one that signs, then the next; empty = from files. */
+  readonly signingKeys: readonly Signer[]
+  readonly stsEndpoint: URL | undefined
+  readonly joinTokens: string | undefined
   readonly pollSeconds: number
   readonly requestsPerSecond: number
   readonly oidcFile: string | undefined
@@ -60,10 +84,13 @@ export type Settings = {
   readonly logLevel: string
 }
 
+/** As it was given: secrets may be named in it instead of told. */
+export function readEnv(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}
+
 /** Throws an Error whose message names every wrong variable. */
-export function parseEnv(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): Settings {
+export function parseEnv(env: Readonly<Record<string, string | undefined>>): Settings {
   const parsed = envSchema.safeParse(env)
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
@@ -77,6 +104,14 @@ export function parseEnv(
     poolMax: values.LVSFLEET_DATABASE_POOL,
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
+    signingKeys: [values.LVSFLEET_SIGNING_KEY, values.LVSFLEET_NEXT_SIGNING_KEY].filter(
+      (one) => one !== undefined,
+    ),
+    joinTokens: values.LVSFLEET_JOIN_TOKENS,
+    stsEndpoint:
+      values.LVSFLEET_STS_ENDPOINT === undefined
+        ? undefined
+        : new URL(values.LVSFLEET_STS_ENDPOINT),
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
     requestsPerSecond: values.LVSFLEET_REQUESTS_PER_SECOND,
     oidcFile: values.LVSFLEET_OIDC_FILE,

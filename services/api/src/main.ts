@@ -3,7 +3,8 @@ import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { pino } from 'pino'
 import { assemble } from './assemble.ts'
-import { parseEnv, type Settings } from './env.ts'
+import { parseEnv, readEnv, type Settings } from './env.ts'
+import { resolveSecrets } from './secrets/resolve-env.ts'
 import { createApp } from './http/app.ts'
 import { serveMetrics, type MetricsServer } from './metrics-server.ts'
 import type { Log } from './verbs/deps.ts'
@@ -13,7 +14,7 @@ const DRAIN_MS = 10_000
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
 async function main(): Promise<void> {
-  const settings = parseEnv()
+  const settings = parseEnv(await resolveSecrets(readEnv()))
   const log = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }))
   const { deps, firstKey, databaseIs, close } = await assemble(settings, log)
   const app = createApp(deps)

@@ -1,5 +1,6 @@
 /** `run --dry-run`: the plan as text, from the control plane when it answers, else from disk. Changes nothing. */
 import { describeOp } from '@lvs-fleet/contract'
+import { openChain } from '../control-plane/chain.ts'
 import { createControlPlane } from '../control-plane/client.ts'
 import { createHttpClient } from '../control-plane/http.ts'
 import { EXIT, type Config } from '../config.ts'
@@ -44,11 +45,17 @@ async function fetchPublished(
   outside: Outside,
   session: Session,
 ): Promise<Candidate | undefined> {
-  const { identity, key, agent } = session
-  if (config.api === undefined || identity === undefined || key === undefined) return undefined
+  const { identity, keys, agent } = session
+  if (config.api === undefined || identity === undefined || keys === undefined) return undefined
   const http = createHttpClient(config.api)
   try {
-    const client = createControlPlane({ http, clock: outside.clock, identity, key })
+    const client = createControlPlane({
+      http,
+      clock: outside.clock,
+      identity,
+      keys,
+      chain: openChain(session.disk, true),
+    })
     const answer = await client.poll({ waitSeconds: 0, have: null, etag: undefined })
     if (answer.is !== 'document') {
       const why = answer.is === 'refused' ? answer.detail : 'it sent no state'

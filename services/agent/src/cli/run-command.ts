@@ -1,7 +1,9 @@
 /** `run`: the last good state first, before any network call; then the control plane; then for ever. */
 import type { Agent } from '../agent.ts'
+import { openChain } from '../control-plane/chain.ts'
 import { createControlPlane, type ControlPlane } from '../control-plane/client.ts'
 import { createHttpClient } from '../control-plane/http.ts'
+import { keyRounds } from '../control-plane/key-rounds.ts'
 import { createPoller } from '../control-plane/poll-loop.ts'
 import { createReporter, type Reporter } from '../control-plane/reporter.ts'
 import { EXIT, type Config } from '../config.ts'
@@ -55,7 +57,10 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
         kernel,
         status,
         health,
-        background: await backgroundOf(config, outside, session, { kernel, health }),
+        background: [
+          ...(await backgroundOf(config, outside, session, { kernel, health })),
+          ...keyBackground(config, outside, session, controlPlane),
+        ],
         ...(controlPlane === undefined ? {} : { controlPlane }),
       },
       outside.signal,
@@ -101,6 +106,18 @@ async function backgroundOf(
   return work
 }
 
+function keyBackground(
+  config: Config,
+  outside: Outside,
+  { disk, keys }: Session,
+  connected: Connected | undefined,
+): Background[] {
+  const { rotateKeyDays: everyDays } = config
+  if (connected === undefined || keys === undefined || everyDays === 0) return []
+  const deps = { ...outside, disk, keys, controlPlane: connected.client, everyDays }
+  return [(_, signal) => keyRounds(deps, signal)]
+}
+
 /** A port that is taken costs the metrics, never the agent. */
 async function answerScrapes(
   at: ListenAt,
@@ -120,11 +137,19 @@ async function answerScrapes(
 type Connected = { readonly client: ControlPlane; readonly reporter: Reporter }
 
 function connect(config: Config, outside: Outside, session: Session): Connected | undefined {
-  const { identity, key } = session
+  const { identity, keys, trust } = session
   if (config.api === undefined || identity === undefined) return undefined
-  if (key === undefined) throw new AgentError('key.json is gone: enrol this host again')
+  if (keys === undefined || trust === undefined)
+    throw new AgentError('key.json is gone: enrol this host again')
   const http = createHttpClient(config.api)
-  const client = createControlPlane({ http, clock: outside.clock, identity, key })
+  const client = createControlPlane({
+    http,
+    clock: outside.clock,
+    identity,
+    keys,
+    chain: openChain(session.disk),
+    onKeyLists: trust.learn,
+  })
   const reporter = createReporter({
     ...outside,
     disk: session.disk,

@@ -5,19 +5,23 @@
  */
 import { randomUUID } from 'node:crypto'
 import {
+  CHAIN_CLAIM,
   JWT_BEARER,
+  rotationText,
   POLL_SECONDS_HEADER,
   STATE_MEDIA_TYPE,
   tokenAnswerSchema,
   type EnrolAnswer,
   type StatusReport,
 } from '@lvs-fleet/contract'
-import { signCompact, thumbprint } from '../jws.ts'
+import { signCompact, signText, thumbprint } from '../jws.ts'
 import type { Clock } from '../ports.ts'
 import type { Version } from '../state/candidate.ts'
 import { retryAfterMs } from './backoff.ts'
 import { jsonOf, WireError, type HttpAnswer, type HttpClient, type HttpRequest } from './http.ts'
-import type { HostKey } from './identity.ts'
+import type { Chain, ChainPair } from './chain.ts'
+import type { HostKeys } from './host-keys.ts'
+import { publicPart, type HostKey } from './identity.ts'
 import { problemCode, problemText } from './problem.ts'
 
 const CALL_TIMEOUT_MS = 15_000
@@ -55,6 +59,8 @@ export type Poll = {
 export type ControlPlane = {
   poll(poll: Poll): Promise<PollAnswer>
   report(report: StatusReport, signal?: AbortSignal): Promise<{ readonly is: 'taken' } | Refused>
+  /** Replaces the host's key; the old one goes once the new one counts. */
+  rotateKey(signal?: AbortSignal): Promise<{ readonly is: 'taken' } | Refused>
   close(): void
 }
 
@@ -62,7 +68,10 @@ export function createControlPlane(deps: {
   readonly http: HttpClient
   readonly clock: Clock
   readonly identity: EnrolAnswer
-  readonly key: HostKey
+  readonly keys: HostKeys
+  readonly chain: Chain
+  /** Hears the signed key lists that come with a token. */
+  readonly onKeyLists?: (lists: readonly string[]) => Promise<void>
 }): ControlPlane {
   const tokens = createTokenSource(deps)
 
@@ -118,6 +127,30 @@ export function createControlPlane(deps: {
       answer.discard()
       return { is: 'taken' }
     },
+    async rotateKey(signal) {
+      const { keys, identity } = deps
+      const old = keys.current()
+      const next = await keys.makeNext()
+      const text = rotationText(identity.hostId, thumbprint(old), thumbprint(next))
+      const answer = await call({
+        method: 'POST',
+        path: '/v1/agent/rotate-key',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          publicKey: publicPart(next),
+          oldProof: signText(text, old),
+          newProof: signText(text, next),
+        }),
+        timeoutMs: CALL_TIMEOUT_MS,
+        ...(signal === undefined ? {} : { signal }),
+      })
+      if ('is' in answer) return answer
+      if (answer.status !== 204) return refusedBy(answer, deps.clock)
+      answer.discard()
+      // Not when another answer moved it on already.
+      if (keys.next() === next) await keys.promote()
+      return { is: 'taken' }
+    },
     close: () => deps.http.close(),
   }
 }
@@ -131,56 +164,87 @@ function createTokenSource(deps: {
   readonly http: HttpClient
   readonly clock: Clock
   readonly identity: EnrolAnswer
-  readonly key: HostKey
+  readonly keys: HostKeys
+  readonly chain: Chain
+  readonly onKeyLists?: (lists: readonly string[]) => Promise<void>
 }): TokenSource {
-  const { http, clock, identity, key } = deps
+  const { http, clock, identity, keys, chain } = deps
   let token: { text: string; freshUntilMs: number } | undefined
   /** Server's wall clock minus ours. */
   let skewMs = 0
 
-  const buy = async (signal: AbortSignal | undefined): Promise<HttpAnswer> =>
-    http.request({
+  const buy = async (key: HostKey, signal: AbortSignal | undefined): Promise<HttpAnswer> => {
+    const pair = await chain.pair()
+    return http.request({
       method: 'POST',
       path: '/v1/agent/token',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify({
         grant_type: 'client_credentials',
         client_assertion_type: JWT_BEARER,
-        client_assertion: assertion(identity, key, clock.wallMs() + skewMs),
+        client_assertion: assertion(identity, key, { pair, wallMs: clock.wallMs() + skewMs }),
       }),
       timeoutMs: CALL_TIMEOUT_MS,
       ...(signal === undefined ? {} : { signal }),
     })
+  }
 
+  /** Once more by the server's clock where ours is off. */
+  const buyInTime = async (key: HostKey, signal: AbortSignal | undefined): Promise<HttpAnswer> => {
+    const answer = await buy(key, signal)
+    if (answer.status !== 400 && answer.status !== 401) return answer
+    const off = Date.parse(answer.headers.date ?? '') - clock.wallMs()
+    if (!Number.isFinite(off) || Math.abs(off - skewMs) <= SKEW_TOLERATED_MS) return answer
+    skewMs = off
+    answer.discard()
+    return buy(key, signal)
+  }
+
+  const fetchToken = async (signal: AbortSignal | undefined): Promise<string | Refused> => {
+    let answer = await buyInTime(keys.current(), signal)
+    const next = keys.next()
+    if (answer.status === 401 && next !== undefined) {
+      // The answer to a change of key may have been lost: then the next one is what counts.
+      const second = await buyInTime(next, signal)
+      if (second.status === 200) {
+        answer.discard()
+        answer = second
+        await keys.promote()
+      } else second.discard()
+    }
+    if (answer.status !== 200) return refusedBy(answer, clock)
+    chain.confirm()
+    const parsed = tokenAnswerSchema.safeParse(await jsonOf(answer))
+    if (!parsed.success) throw new WireError('the token answer cannot be read')
+    await deps.onKeyLists?.(parsed.data.key_lists ?? [])
+    const lifeMs = parsed.data.expires_in * 1_000 * TOKEN_LIFE_SHARE
+    token = { text: parsed.data.access_token, freshUntilMs: clock.monotonicMs() + lifeMs }
+    return token.text
+  }
+
+  /** One at a time: polls and reports ask at once, and each assertion is a step of the chain. */
+  let pending: Promise<string | Refused> | undefined
   return {
     drop: () => {
       token = undefined
     },
     async get(signal) {
       if (token !== undefined && clock.monotonicMs() < token.freshUntilMs) return token.text
-      let answer = await buy(signal)
-      if (answer.status === 400 || answer.status === 401) {
-        const serverMs = Date.parse(answer.headers.date ?? '')
-        const off = serverMs - clock.wallMs()
-        if (Number.isFinite(off) && Math.abs(off - skewMs) > SKEW_TOLERATED_MS) {
-          skewMs = off
-          answer.discard()
-          answer = await buy(signal)
-        }
-      }
-      if (answer.status !== 200) return refusedBy(answer, clock)
-      const parsed = tokenAnswerSchema.safeParse(await jsonOf(answer))
-      if (!parsed.success) throw new WireError('the token answer cannot be read')
-      const lifeMs = parsed.data.expires_in * 1_000 * TOKEN_LIFE_SHARE
-      token = { text: parsed.data.access_token, freshUntilMs: clock.monotonicMs() + lifeMs }
-      return token.text
+      pending ??= fetchToken(signal).finally(() => {
+        pending = undefined
+      })
+      return pending
     },
   }
 }
 
 /** RFC 7523 section 3: who we are, to whom we say it, for how long, and once only. */
-function assertion(identity: EnrolAnswer, key: HostKey, wallMs: number): string {
-  const seconds = Math.floor(wallMs / 1_000)
+function assertion(
+  identity: EnrolAnswer,
+  key: HostKey,
+  shown: { readonly pair: ChainPair; readonly wallMs: number },
+): string {
+  const seconds = Math.floor(shown.wallMs / 1_000)
   const claims = {
     iss: identity.hostId,
     sub: identity.hostId,
@@ -188,6 +252,7 @@ function assertion(identity: EnrolAnswer, key: HostKey, wallMs: number): string 
     jti: randomUUID(),
     iat: seconds,
     exp: seconds + ASSERTION_LIFE_SECONDS,
+    [CHAIN_CLAIM]: shown.pair,
   }
   return signCompact({ kid: thumbprint(key), typ: 'JWT' }, claims, key)
 }

@@ -13,37 +13,57 @@ import {
 } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { saveAtomically, sha256Hex } from '../disk/sealed.ts'
-import { importPublicKey } from '../jws.ts'
 import { AgentError, type Disk } from '../ports.ts'
-import type { Trust } from '../state/verify.ts'
+import { forgetChain } from './chain.ts'
 
-const KEY_FILE = 'key.json'
+export const KEY_FILE = 'key.json'
 const IDENTITY_FILE = 'identity.json'
 
 const privateKeySchema = publicKeySchema.extend({ d: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
 export type HostKey = z.infer<typeof privateKeySchema>
 
 const identitySchema = enrolAnswerSchema.extend({
+  /** Controller keys of before: for states on this disk only. */
+  formerKeys: z.array(publicKeySchema).optional(),
   /** SHA-256 of the rest: a flipped bit must not become another host id or another trusted key. */
   check: z.string(),
 })
+
+export type HostIdentity = EnrolAnswer & { readonly formerKeys?: PublicKey[] | undefined }
 
 /** The host's key pair from disk; made when there is none. */
 export async function loadOrMakeKey(disk: Disk): Promise<HostKey> {
   const found = await loadKey(disk)
   if (found !== undefined) return found
-  const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  const key = privateKeySchema.parse(jwk)
+  const key = makeKey()
   await saveAtomically(disk, KEY_FILE, `${JSON.stringify(key)}\n`)
   return key
 }
 
-export async function loadKey(disk: Disk): Promise<HostKey | undefined> {
-  const text = await disk.read(KEY_FILE)
+export function makeKey(): HostKey {
+  return privateKeySchema.parse(generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }))
+}
+
+export function loadKey(disk: Disk): Promise<HostKey | undefined> {
+  return loadKeyFile(disk, KEY_FILE)
+}
+
+export async function loadKeyFile(disk: Disk, file: string): Promise<HostKey | undefined> {
+  const text = await disk.read(file)
   if (text === undefined) return undefined
   const parsed = privateKeySchema.safeParse(parseJson(text))
   if (parsed.success) return parsed.data
-  throw new AgentError(`${KEY_FILE} is damaged: restore it, or remove it and enrol this host again`)
+  throw new AgentError(`${file} is damaged: restore it, or remove it and enrol this host again`)
+}
+
+/** Before an enrolment with a new key: what this host was stays beside, for whoever wants it back. */
+export async function setIdentityAside(disk: Disk): Promise<void> {
+  // The identity first: a key without an identity is a host that is about to enrol.
+  for (const file of [IDENTITY_FILE, KEY_FILE]) {
+    if ((await disk.read(file)) !== undefined) await disk.rename(file, `${file}.before`)
+  }
+  await forgetChain(disk)
+  await disk.syncDirectory('.')
 }
 
 export function publicPart({ kty, crv, x }: HostKey): PublicKey {
@@ -51,7 +71,7 @@ export function publicPart({ kty, crv, x }: HostKey): PublicKey {
 }
 
 /** What enrolment gave; undefined before enrolment. */
-export async function loadIdentity(disk: Disk): Promise<EnrolAnswer | undefined> {
+export async function loadIdentity(disk: Disk): Promise<HostIdentity | undefined> {
   const text = await disk.read(IDENTITY_FILE)
   if (text === undefined) return undefined
   const parsed = identitySchema.safeParse(parseJson(text))
@@ -64,14 +84,9 @@ export async function loadIdentity(disk: Disk): Promise<EnrolAnswer | undefined>
   )
 }
 
-export async function saveIdentity(disk: Disk, identity: EnrolAnswer): Promise<void> {
+export async function saveIdentity(disk: Disk, identity: HostIdentity): Promise<void> {
   const check = sha256Hex(canonicalJson(identity))
   await saveAtomically(disk, IDENTITY_FILE, `${JSON.stringify({ ...identity, check }, null, 2)}\n`)
-}
-
-/** Whose signed states this host takes. */
-export function trustOf(identity: EnrolAnswer): Trust {
-  return { controllerKeys: identity.controllerKeys.map(importPublicKey), hostId: identity.hostId }
 }
 
 function parseJson(text: string): unknown {

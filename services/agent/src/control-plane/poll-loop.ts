@@ -13,6 +13,7 @@ const WAIT_SECONDS = 50
 /** Between two polls, whatever the server says: a broken one must not make a hot loop. */
 const SPACING_MIN_MS = 250
 const NOT_PUBLISHED_MS = 3_000
+const QUARANTINED_MS = 60_000
 /** A held state may be allowed without a new generation: look at it again this often. */
 const HELD_REFETCH_MS = 60_000
 /** Once an hour the whole document is fetched and verified, so that the way out of a disaster is always used. */
@@ -48,6 +49,7 @@ export function createPoller(deps: PollerDeps): Poller {
   let etag: string | undefined
   let failures = 0
   let isUnpublished = false
+  let isQuarantined = false
   let fullAtMs = clock.monotonicMs() + FULL_REFETCH_MS
   let heldAtMs = 0
 
@@ -70,12 +72,20 @@ export function createPoller(deps: PollerDeps): Poller {
         failures = 0
         return { offer: undefined, waitMs: NOT_PUBLISHED_MS * (0.5 + random()) }
       }
+      if (answer.code === 'quarantined') {
+        // Two hosts with one key: an operator decides. What is in force stays in force.
+        if (!isQuarantined)
+          log('error', 'quarantined: forwarding goes on', { detail: answer.detail })
+        isQuarantined = true
+        return { offer: undefined, waitMs: QUARANTINED_MS * (0.5 + random()) }
+      }
       failures++
       log('warn', 'control plane refused the poll', { detail: answer.detail, failures })
       return { offer: undefined, waitMs: backoffMs(failures, random, answer.retryAfterMs) }
     }
     isUnpublished = false
     agent.noteContact()
+    isQuarantined = false
     if (answer.is === 'unchanged') {
       failures = 0
       return { offer: undefined, waitMs: spacing(answer.pollSeconds) }

@@ -114,8 +114,13 @@ function concerns(
 
 function carries(director: DirectorSpec, service: VirtualServiceSpec): boolean {
   if (director.state === 'disabled') return false
-  const { sites, directors } = service.carriedBy
-  return sites.includes(director.site) || directors.includes(director.name)
+  const { sites, directors, labels } = service.carriedBy
+  return (
+    sites.includes(director.site) ||
+    directors.includes(director.name) ||
+    (labels !== undefined &&
+      Object.entries(labels).every(([key, value]) => director.labels[key] === value))
+  )
 }
 
 function resolveMembers(

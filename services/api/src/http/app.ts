@@ -22,6 +22,7 @@ import { agentRoutes } from './routes/agent.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { controllerRoutes } from './routes/controller.ts'
+import { enrolmentRoutes } from './routes/enrolment.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { eventRoutes } from './routes/events.ts'
 import { explainRoutes } from './routes/explain.ts'
@@ -33,6 +34,9 @@ import { intentRoutes } from './routes/intent.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
+
+/** Calls that bring their own proof. */
+const OPEN_PATHS = new Set(['/v1/enrol', '/v1/enrol/challenge', '/v1/agent/token'])
 
 export type App = OpenAPIHono<AppEnv>
 
@@ -66,6 +70,7 @@ export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): 
   app.use('/v1/*', recordRefusals(deps))
   // A flood of enrolments costs signatures and writes; real ones come a few at a time.
   app.use('/v1/enrol', rateLimit({ perSecond: 20, burst: 200 }, deps.now))
+  app.use('/v1/enrol/challenge', rateLimit({ perSecond: 20, burst: 200 }, deps.now))
   app.use('/v1/*', guard(app, deps))
   app.use('/v1/*', checkBody)
 
@@ -83,6 +88,7 @@ export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): 
   accessRoutes(app, deps)
   apiKeyRoutes(app, deps)
   auditRoutes(app, deps)
+  enrolmentRoutes(app, deps)
   controllerRoutes(app, deps)
   describe(app)
   return app
@@ -96,7 +102,7 @@ function guard(app: App, deps: Deps): MiddlewareHandler<AppEnv> {
   const operator = every(operatorAuth(deps), asked, checkPermission(app))
   return (c, next) => {
     const { path } = c.req
-    if (path === '/v1/enrol' || path === '/v1/agent/token') return next()
+    if (OPEN_PATHS.has(path)) return next()
     return path.startsWith('/v1/agent/') ? agent(c, next) : operator(c, next)
   }
 }

@@ -40,7 +40,7 @@ const PROBLEM_TEXT: Readonly<Record<ErrorStatus, string>> = {
   428: 'Precondition required',
   429: 'Too many requests',
   500: 'Mistake of the server',
-  503: 'The database does not answer, or too much is waiting',
+  503: 'The database or AWS does not answer, or too much is waiting',
 }
 
 /** Every route behind a credential can answer these. */

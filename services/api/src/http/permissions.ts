@@ -41,6 +41,8 @@ const ENROLMENT_READERS = accessOf({ ...ENROLLERS, viewer: 'yes' })
 /** Only keys that are no stronger than one's own. */
 const KEY_HOLDERS = accessOf({ admin: 'yes', operator: 'own', 'site-operator': 'own' })
 const AUDITORS = READERS
+/** A rule lets hosts into any site, for as long as it stands. */
+const RULE_MAKERS = accessOf({ admin: 'yes', operator: 'yes' })
 /** They tell the whole fleet to somebody outside, and URLs of receivers often are secrets in themselves. */
 const TELLERS = accessOf({ admin: 'yes', operator: 'yes' })
 
@@ -48,6 +50,7 @@ export const PERMISSIONS: readonly Permission[] = [
   open('GET /healthz'),
   open('GET /readyz'),
   open('POST /v1/enrol'),
+  open('POST /v1/enrol/challenge'),
   open('POST /v1/agent/token'),
   { ...open('GET /v1/agent/state'), caller: 'agent' },
   { ...open('POST /v1/agent/report'), caller: 'agent' },
@@ -70,6 +73,7 @@ export const PERMISSIONS: readonly Permission[] = [
   operator('GET /v1/hosts/{role}/{name}/document', READERS),
   operator('GET /v1/hosts/{role}/{name}/script', READERS),
   operator('POST /v1/hosts/{role}/{name}/revoke', ENROLLERS),
+  operator('POST /v1/hosts/{role}/{name}/release', ENROLLERS),
   operator('GET /v1/doctor', READERS),
   operator('GET /v1/health', READERS),
   operator('GET /v1/drain-status', READERS),
@@ -84,12 +88,20 @@ export const PERMISSIONS: readonly Permission[] = [
   operator('GET /v1/join-tokens', ENROLMENT_READERS),
   operator('POST /v1/join-tokens', ENROLLERS),
   operator('DELETE /v1/join-tokens/{id}', ENROLLERS),
+  operator('GET /v1/enrolment-rules', READERS),
+  operator('GET /v1/enrolment-rules/{name}', READERS),
+  operator('PUT /v1/enrolment-rules/{name}', RULE_MAKERS),
+  operator('DELETE /v1/enrolment-rules/{name}', RULE_MAKERS),
+  operator('GET /v1/pending-enrolments', ENROLMENT_READERS),
+  operator('POST /v1/pending-enrolments/{id}/approve', ENROLLERS),
+  operator('POST /v1/pending-enrolments/{id}/refuse', ENROLLERS),
   operator('GET /v1/api-keys', KEY_HOLDERS),
   operator('POST /v1/api-keys', KEY_HOLDERS),
   operator('POST /v1/api-keys/{id}/rotate', KEY_HOLDERS),
   operator('DELETE /v1/api-keys/{id}', KEY_HOLDERS),
   operator('GET /v1/controller', EVERYBODY),
   operator('POST /v1/controller/new-epoch', ADMINS),
+  operator('POST /v1/controller/keys/{step}', ADMINS),
   operator('GET /v1/audit-events', AUDITORS),
   operator('GET /v1/audit/checkpoints', AUDITORS),
 ]

@@ -11,16 +11,27 @@ export const ASSERTION_SECONDS_MAX = 120
 /** Clocks of two machines that follow NTP differ by less. */
 const CLOCK_TOLERANCE_SECONDS = 5
 
-export type Assertion = { readonly jti: string; readonly expiresAt: Date; readonly subject: string }
+/** What the host shows to be the only one with its key: the link that was taken last, and the one that is to follow. */
+export type Chain = { readonly prev: string; readonly next: string }
+export type Assertion = {
+  readonly jti: string
+  readonly expiresAt: Date
+  readonly subject: string
+  readonly chain: Chain | undefined
+}
 export type AssertionResult =
   | { readonly ok: true; readonly assertion: Assertion }
   | { readonly ok: false; readonly why: string }
+
+const linkSchema = z.string().regex(/^[A-Za-z0-9_-]{22,64}$/)
+const chainSchema = z.strictObject({ prev: linkSchema, next: linkSchema })
 
 const claimsSchema = z.object({
   iss: z.string(),
   sub: z.string(),
   jti: z.string().min(8).max(128),
   exp: z.number(),
+  lvs_chain: chainSchema.optional(),
 })
 
 /** The thumbprint of the key that the assertion says it is signed with; undefined when it is no JWT of ours. */
@@ -61,7 +72,8 @@ export async function verifyAssertion(
     }
     if (claims.iss !== claims.sub) return { ok: false, why: 'iss and sub differ' }
     const expiresAt = new Date((claims.exp + CLOCK_TOLERANCE_SECONDS) * 1_000)
-    return { ok: true, assertion: { jti: claims.jti, expiresAt, subject: claims.sub } }
+    const { jti, sub: subject, lvs_chain: chain } = claims
+    return { ok: true, assertion: { jti, expiresAt, subject, chain } }
   } catch (error) {
     return { ok: false, why: refusal(error) }
   }

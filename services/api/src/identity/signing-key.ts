@@ -1,6 +1,7 @@
 /**
  * The controller's signing key: an Ed25519 private key in a file (PKCS #8 PEM, mode 0600).
- * Gives the signer of host states. Agents trust this key and no other, so it is never replaced by accident.
+ * Gives the signer of host states. Agents trust what they were told of, so no key is replaced but by announcement
+ * (`verbs/rotate-controller-key.ts`).
  */
 import {
   createPrivateKey,
@@ -15,6 +16,7 @@ import {
   canonicalJson,
   publicKeySchema,
   type AuditCheckpoint,
+  type KeyList,
   type Manifest,
   type PublicKey,
 } from '@lvs-fleet/contract'
@@ -30,6 +32,7 @@ export type Signer = {
   readonly signCheckpoint: (checkpoint: AuditCheckpoint) => Promise<string>
   /** A key of 32 bytes for another purpose, the same for as long as the signing key is. */
   readonly deriveKey: (purpose: string) => Buffer
+  readonly signKeyList: (list: KeyList) => Promise<string>
 }
 
 const DERIVED_BYTES = 32
@@ -50,6 +53,7 @@ export function makeSigner(privateKey: KeyObject): Signer {
     signCheckpoint: (checkpoint) => signAs(AUDIT_CHECKPOINT_TYPE, checkpoint),
     deriveKey: (purpose) =>
       Buffer.from(hkdfSync('sha256', seed, '', `lvsfleet ${purpose}`, DERIVED_BYTES)),
+    signKeyList: (list) => signAs('lvsfleet-keys', list),
   }
 }
 
@@ -59,14 +63,18 @@ export async function readSigningKey(file: string): Promise<Signer | undefined> 
     if (error.code === 'ENOENT') return undefined
     throw error
   })
-  if (pem === undefined) return undefined
+  return pem === undefined ? undefined : parseSigningKey(pem, file)
+}
+
+/** `where` it is from, for the message. */
+export function parseSigningKey(pem: string, where: string): Signer {
   let key: KeyObject
   try {
     key = createPrivateKey(pem)
   } catch (error) {
-    throw new Error(`${file} is no private key (PKCS #8 PEM)`, { cause: error })
+    throw new Error(`${where} is no private key (PKCS #8 PEM)`, { cause: error })
   }
-  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${file} is no Ed25519 key`)
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${where} is no Ed25519 key`)
   return makeSigner(key)
 }
 

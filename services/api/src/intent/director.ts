@@ -2,12 +2,19 @@
 import * as z from 'zod'
 import { directorIpvsSchema } from './director-ipvs.ts'
 import { directorSyncSchema } from './director-sync.ts'
-import { addressesSchema, hostStateSchema, labelsSchema, nameSchema } from './shared-fields.ts'
+import {
+  addressesSchema,
+  hostKeySchema,
+  hostStateSchema,
+  labelsSchema,
+  nameSchema,
+} from './shared-fields.ts'
 
 export const directorSchema = z.strictObject({
   site: nameSchema,
   addresses: addressesSchema,
   labels: labelsSchema,
+  publicKey: hostKeySchema,
   /** `drain`: all its destinations go to weight 0; `disabled`: it carries nothing. */
   state: hostStateSchema,
   /** Take over virtual services, addresses and devices that are wanted and stand there already, in place. */

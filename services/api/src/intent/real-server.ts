@@ -1,7 +1,13 @@
 /** Real server: a host that answers. It exists once in the fleet, whatever pools list it. */
 import { gueChecksumSchema, portSchema, tunnelTypeSchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
-import { addressesSchema, hostStateSchema, labelsSchema, nameSchema } from './shared-fields.ts'
+import {
+  addressesSchema,
+  hostKeySchema,
+  hostStateSchema,
+  labelsSchema,
+  nameSchema,
+} from './shared-fields.ts'
 
 /** Where GUE goes when nothing is said; IANA's number for it (draft-ietf-intarea-gue). */
 export const DEFAULT_GUE_PORT = 6080
@@ -10,6 +16,7 @@ export const realServerSchema = z.strictObject({
   site: nameSchema,
   addresses: addressesSchema,
   labels: labelsSchema,
+  publicKey: hostKeySchema,
   /** `drain`: weight 0 on every director; `disabled`: drained, then removed everywhere. */
   state: hostStateSchema,
   /** Tunnel types it can decapsulate, the preferred one first; empty = none. */

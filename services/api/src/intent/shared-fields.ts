@@ -1,5 +1,5 @@
 /** Fields that several kinds of intent share: names, labels, states, lists of addresses. */
-import { ipSchema } from '@lvs-fleet/contract'
+import { ipSchema, publicKeySchema } from '@lvs-fleet/contract'
 import * as z from 'zod'
 
 /** The key of an object: a DNS label (RFC 1123), so that it fits host names, URLs and log fields. */
@@ -20,6 +20,14 @@ export const labelsSchema = z
 
 /** `active` takes new connections; `drain` keeps what it has (weight 0); `disabled` is taken out. */
 export const hostStateSchema = z.enum(['active', 'drain', 'disabled']).default('active')
+
+/** Labels that something must have, all of them: at least one, because none would match everything. */
+export const selectorLabelsSchema = labelsSchema
+  .unwrap()
+  .refine((labels) => Object.keys(labels).length > 0, { error: 'needs at least one label' })
+
+/** The key that the host made (`lvsfleet-agent key`): whoever holds it enrols as this host with nothing else. */
+export const hostKeySchema = z.strictObject(publicKeySchema.shape).nullable().default(null)
 
 /** The host's own addresses: at least one, without duplicates. The first of each family is preferred. */
 export const addressesSchema = z

@@ -79,6 +79,20 @@ function networkOverlaps(sites: readonly SiteSpec[]): Problem[] {
 
 function hostProblems(fleet: Fleet, names: Names): Problem[] {
   const problems: Problem[] = []
+  const keyOwners = new Map<string, string>()
+  for (const [kind, hosts] of [
+    ['director', fleet.directors],
+    ['real-server', fleet.realServers],
+  ] as const) {
+    for (const { name, publicKey } of hosts) {
+      if (publicKey === null) continue
+      const owner = keyOwners.get(publicKey.x)
+      keyOwners.set(publicKey.x, `${kind} ${name}`)
+      if (owner === undefined) continue
+      const at = { kind, name, path: ['publicKey'] } as const
+      problems.push(problem(at, 'duplicate', `is the key of ${owner}: one key is one host`))
+    }
+  }
   for (const director of fleet.directors) {
     const at = { kind: 'director', name: director.name, path: ['site'] } as const
     if (!names.sites.has(director.site)) problems.push(unknownName(at, 'site', director.site))

@@ -10,7 +10,7 @@ import {
 import * as z from 'zod'
 import { forwardingRequestSchema, tunnelRequestSchema } from './pool.ts'
 import { portsSchema } from './ports.ts'
-import { labelsSchema, nameSchema } from './shared-fields.ts'
+import { labelsSchema, nameSchema, selectorLabelsSchema } from './shared-fields.ts'
 
 const unique = (list: readonly unknown[]) => new Set(list).size === list.length
 
@@ -61,15 +61,18 @@ export const virtualServiceSchema = z.strictObject({
   forwarding: forwardingRequestSchema.default('auto'),
   /** The tunnel of those real servers that are reached by TUN. */
   tunnel: tunnelRequestSchema.default('auto'),
-  /** Carried by every director of these sites and by these directors: at least one of either. */
+  /** Carried by every director of these sites, by these directors, and by those that have all of these labels. */
   carriedBy: z
     .strictObject({
       sites: z.array(nameSchema).max(256).default([]),
       directors: z.array(nameSchema).max(1_024).default([]),
+      /** Absent = selects nobody. */
+      labels: selectorLabelsSchema.optional(),
     })
-    .refine(({ sites, directors }) => sites.length + directors.length > 0, {
-      error: 'names no site and no director, so nobody would carry it',
-    }),
+    .refine(
+      ({ sites, directors, labels }) => sites.length + directors.length > 0 || labels !== undefined,
+      { error: 'names no site, no director and no labels, so nobody would carry it' },
+    ),
   /** `address`: the agent puts the VIP on the director. `external`: VRRP, BGP or the operator does. */
   vipDelivery: z.enum(['address', 'external']).default('address'),
   /** Seconds that a removed destination may finish its connections at weight 0. */

@@ -29,7 +29,14 @@ const report: StatusReport = {
   health: null,
   paths: null,
 }
-const healthy: HostFacts = { published, report, reportReceivedAt: now, now, enrolled: true }
+const healthy: HostFacts = {
+  published,
+  report,
+  reportReceivedAt: now,
+  now,
+  enrolled: true,
+  quarantine: null,
+}
 const failed = { op: '+ service tcp/10.0.0.1:80 rr', code: 'ENOENT', message: 'no such scheduler' }
 const rejection = { code: 'shrink-held' as const, detail: '2 of 2', epoch: 1, generation: 4 }
 const repair = { at: '2026-01-01T00:00:00Z', op: '+ service tcp/10.0.0.1:80 rr' }

@@ -9,6 +9,7 @@ export const CONDITION_TYPES = [
   'drifted',
   'rejected',
   'held',
+  'quarantined',
   'mtu-too-small',
   'stale',
 ] as const
@@ -28,6 +29,8 @@ export type HostFacts = {
   readonly reportReceivedAt: Date | null
   readonly now: Date
   readonly enrolled: boolean
+  /** Why its identity is held off; null = it is not. */
+  readonly quarantine: string | null
 }
 
 export function conditionsOf(facts: HostFacts): Condition[] {
@@ -36,6 +39,7 @@ export function conditionsOf(facts: HostFacts): Condition[] {
     drifted(facts),
     rejected(facts),
     held(facts),
+    quarantined(facts),
     mtuTooSmall(facts),
     stale(facts),
   ]
@@ -63,6 +67,14 @@ function converged({ published, report, enrolled }: HostFacts): Condition {
   }
   const draining = report.drainCount === 0 ? '' : `; ${report.drainCount} destinations drain`
   return say(true, `generation ${applied.generation} is in the kernel${draining}`)
+}
+
+function quarantined({ quarantine }: HostFacts): Condition {
+  return {
+    type: 'quarantined',
+    status: quarantine !== null,
+    message: quarantine ?? 'its identity is in use by one host',
+  }
 }
 
 function drifted({ report }: HostFacts): Condition {

@@ -1,5 +1,5 @@
 /** Queries on enrolled identities, their access tokens, the ids of their assertions, and their reports. */
-import { and, count, eq, isNotNull, isNull, lt, lte, sql } from 'drizzle-orm'
+import { and, count, eq, isNotNull, isNull, lt, lte, max, ne, sql } from 'drizzle-orm'
 import {
   capabilitiesSchema,
   publicKeySchema,
@@ -26,6 +26,10 @@ export type Identity = {
   readonly machineId: string
   readonly enrolledAt: Date
   readonly revokedAt: Date | null
+  /** What its next assertion must show to be no clone; null = it begins anew. */
+  readonly link: string | null
+  readonly quarantine: string | null
+  readonly sessionsVoidAt: Date | null
 }
 
 export type ReceivedReport = { readonly report: StatusReport; readonly receivedAt: Date }
@@ -44,22 +48,23 @@ export async function findIdentityByThumbprint(
   return rows[0] === undefined ? undefined : parseIdentity(rows[0])
 }
 
-export async function findActiveIdentity(
+/** Active or quarantined: whoever has the name. */
+export async function findStandingIdentity(
   db: Queryable,
   host: { readonly role: Role; readonly name: string },
 ): Promise<Identity | undefined> {
   const rows = await db
     .select()
     .from(hosts)
-    .where(and(eq(hosts.role, host.role), eq(hosts.name, host.name), eq(hosts.state, 'active')))
+    .where(and(eq(hosts.role, host.role), eq(hosts.name, host.name), ne(hosts.state, 'revoked')))
   return rows[0] === undefined ? undefined : parseIdentity(rows[0])
 }
 
-export async function listActiveIdentities(db: Queryable): Promise<Identity[]> {
-  return (await db.select().from(hosts).where(eq(hosts.state, 'active'))).map(parseIdentity)
+export async function listStandingIdentities(db: Queryable): Promise<Identity[]> {
+  return (await db.select().from(hosts).where(ne(hosts.state, 'revoked'))).map(parseIdentity)
 }
 
-/** Revokes the active identity of a host and drops its tokens; undefined when there was none. */
+/** Revokes the standing identity of a host and drops its tokens; undefined when there was none. */
 export async function revokeIdentity(
   tx: Queryable,
   host: { readonly role: Role; readonly name: string },
@@ -67,8 +72,8 @@ export async function revokeIdentity(
 ): Promise<Identity | undefined> {
   const rows = await tx
     .update(hosts)
-    .set({ state: 'revoked', revokedAt: at })
-    .where(and(eq(hosts.role, host.role), eq(hosts.name, host.name), eq(hosts.state, 'active')))
+    .set({ state: 'revoked', revokedAt: at, sessionsVoidAt: at })
+    .where(and(eq(hosts.role, host.role), eq(hosts.name, host.name), ne(hosts.state, 'revoked')))
     .returning()
   const row = rows[0]
   if (row === undefined) return undefined
@@ -76,10 +81,56 @@ export async function revokeIdentity(
   return parseIdentity(row)
 }
 
-/** Grows with each revocation: other processes look at it to know that their sessions are stale. */
-export async function countRevoked(db: Queryable): Promise<number> {
-  const rows = await db.select({ count: count() }).from(hosts).where(isNotNull(hosts.revokedAt))
-  return rows[0]?.count ?? 0
+/** Holds a host off until an operator releases it, and drops its tokens. */
+export async function quarantineIdentity(
+  tx: Queryable,
+  id: string,
+  why: string,
+  at: Date,
+): Promise<void> {
+  await tx
+    .update(hosts)
+    .set({ state: 'quarantined', quarantine: why, sessionsVoidAt: at })
+    .where(and(eq(hosts.id, id), eq(hosts.state, 'active')))
+  await tx.delete(accessTokens).where(eq(accessTokens.hostId, id))
+}
+
+/** False when it is not quarantined. Whoever comes next begins the chain anew. */
+export async function releaseIdentity(tx: Queryable, id: string): Promise<boolean> {
+  const rows = await tx
+    .update(hosts)
+    .set({ state: 'active', quarantine: null, link: null })
+    .where(and(eq(hosts.id, id), eq(hosts.state, 'quarantined')))
+    .returning({ id: hosts.id })
+  return rows.length === 1
+}
+
+/** Locked until the transaction ends: of two assertions with one link one is first. */
+export async function lockIdentity(tx: Queryable, id: string): Promise<Identity | undefined> {
+  const rows = await tx.select().from(hosts).where(eq(hosts.id, id)).for('update')
+  return rows[0] === undefined ? undefined : parseIdentity(rows[0])
+}
+
+export async function writeLink(tx: Queryable, id: string, link: string): Promise<void> {
+  await tx.update(hosts).set({ link }).where(eq(hosts.id, id))
+}
+
+export async function replaceKey(
+  tx: Queryable,
+  id: string,
+  next: { readonly publicKey: PublicKey; readonly thumbprint: string; readonly at: Date },
+): Promise<void> {
+  const { publicKey, thumbprint, at } = next
+  await tx.update(hosts).set({ publicKey, thumbprint, sessionsVoidAt: at }).where(eq(hosts.id, id))
+}
+
+/** Changes whenever tokens became void before their time: other processes see by it that their sessions are stale. */
+export async function sessionsStamp(db: Queryable): Promise<string> {
+  const rows = await db
+    .select({ count: count(), newest: max(hosts.sessionsVoidAt) })
+    .from(hosts)
+    .where(isNotNull(hosts.sessionsVoidAt))
+  return `${rows[0]?.count ?? 0} ${rows[0]?.newest?.toISOString() ?? ''}`
 }
 
 export async function insertAccessToken(
@@ -134,7 +185,7 @@ export async function upsertReport(
   return rows.length === 1
 }
 
-/** The newest report of each active identity, by `role/name`. */
+/** The newest report of each standing identity, by `role/name`. */
 export async function loadReports(db: Queryable): Promise<Map<string, ReceivedReport>> {
   const rows = await db
     .select({
@@ -145,7 +196,7 @@ export async function loadReports(db: Queryable): Promise<Map<string, ReceivedRe
     })
     .from(reports)
     .innerJoin(hosts, eq(hosts.id, reports.hostId))
-    .where(eq(hosts.state, 'active'))
+    .where(ne(hosts.state, 'revoked'))
   return new Map(rows.map((row) => [`${row.role}/${row.name}`, parseReport(row)]))
 }
 

@@ -6,6 +6,7 @@
 import { sql } from 'drizzle-orm'
 import {
   bigint,
+  boolean,
   check,
   index,
   integer,
@@ -33,6 +34,16 @@ export const controller = pgTable(
   },
   (table) => [check('controller_is_one', sql`${table.id} = 1`)],
 )
+
+/** Lists of the keys that sign states, each a JWS by a key of the list before: how agents hear of a new key. */
+export const controllerKeyLists = pgTable('controller_key_lists', {
+  /** From 1; agents take only a higher one than theirs. */
+  serial: integer('serial').primaryKey(),
+  /** Thumbprint of the key that signs states from here on. */
+  current: text('current').notNull(),
+  jws: text('jws').notNull(),
+  createdAt: moment('created_at').notNull(),
+})
 
 export const revisions = pgTable('revisions', {
   number: count('number').primaryKey(),
@@ -66,7 +77,7 @@ export const objects = pgTable(
   ],
 )
 
-/** Enrolled identities. At most one is active per role and name. */
+/** Enrolled identities. At most one stands (active or quarantined) per role and name. */
 export const hosts = pgTable(
   'hosts',
   {
@@ -83,14 +94,47 @@ export const hosts = pgTable(
     machineId: text('machine_id').notNull(),
     enrolledAt: moment('enrolled_at').notNull(),
     revokedAt: moment('revoked_at'),
+    /** The link that the host is to show with its next assertion; null = whatever it shows begins the chain. */
+    link: text('link'),
+    /** Why it is quarantined, for operators. */
+    quarantine: text('quarantine'),
+    /** Access tokens from before are void: other processes drop their sessions when it moves. */
+    sessionsVoidAt: moment('sessions_void_at'),
   },
   (table) => [
-    uniqueIndex('hosts_active')
+    uniqueIndex('hosts_standing')
       .on(table.role, table.name)
-      .where(sql`${table.state} = 'active'`),
-    check('hosts_state', sql`${table.state} in ('active', 'revoked')`),
+      .where(sql`${table.state} <> 'revoked'`),
+    check('hosts_known_state', sql`${table.state} in ('active', 'quarantined', 'revoked')`),
   ],
 )
+
+/** Challenges that an enrolling host signs; a row goes when it is used or its time is over. */
+export const enrolmentChallenges = pgTable(
+  'enrolment_challenges',
+  { id: text('id').primaryKey(), expiresAt: moment('expires_at').notNull() },
+  (table) => [index('enrolment_challenges_expiry').on(table.expiresAt)],
+)
+
+/** Which AWS identities may enrol, as what. */
+export const enrolmentRules = pgTable('enrolment_rules', {
+  name: text('name').primaryKey(),
+  spec: jsonb('spec').notNull(),
+  createdAt: moment('created_at').notNull(),
+  updatedAt: moment('updated_at').notNull(),
+})
+
+/** Hosts that proved what was asked and wait for a person. */
+export const pendingEnrolments = pgTable('pending_enrolments', {
+  id: uuid('id').primaryKey(),
+  /** Of the key that the host made. */
+  thumbprint: text('thumbprint').notNull().unique(),
+  state: text('state').notNull(),
+  /** What it is to become: role, name, site, labels, addresses, key, machine. */
+  candidate: jsonb('candidate').notNull(),
+  createdAt: moment('created_at').notNull(),
+  expiresAt: moment('expires_at').notNull(),
+})
 
 /** Ids of client assertions that were used; a row lives as long as the assertion could. */
 export const assertionIds = pgTable(
@@ -167,6 +211,11 @@ export const joinTokens = pgTable('join_tokens', {
   role: text('role').notNull(),
   site: text('site').notNull(),
   name: text('name'),
+  labels: jsonb('labels').notNull().default({}),
+  /** `auto`, or `manual`: a person lets the host in. */
+  approval: text('approval').notNull().default('auto'),
+  /** May take the name of a host that stands, whose identity is then revoked: for a host that was installed anew. */
+  replaces: boolean('replaces').notNull().default(false),
   maxUses: integer('max_uses').notNull(),
   uses: integer('uses').notNull(),
   createdBy: text('created_by').notNull(),

@@ -12,6 +12,11 @@ export type JoinToken = {
   readonly role: Role
   readonly site: string
   readonly name: string | null
+  /** For the director or real server, where enrolment creates it. */
+  readonly labels: Readonly<Record<string, string>>
+  readonly approval: 'auto' | 'manual'
+  /** May take the name of a host that stands. */
+  readonly replaces: boolean
   readonly maxUses: number
   readonly uses: number
   readonly createdBy: string
@@ -133,7 +138,12 @@ export async function countUsableAdminKeys(db: Queryable, now: Date): Promise<nu
 }
 
 function parseJoinToken(row: typeof joinTokens.$inferSelect): JoinToken {
-  return { ...row, role: roleSchema.parse(row.role) }
+  return {
+    ...row,
+    role: roleSchema.parse(row.role),
+    labels: z.record(z.string(), z.string()).parse(row.labels),
+    approval: z.enum(['auto', 'manual']).parse(row.approval),
+  }
 }
 
 const storedScope = z.object({

@@ -13,18 +13,18 @@ const CHECKPOINT_MS = 10 * 60_000
 
 /** The head as it is now; undefined when nothing was ever done. */
 export async function signHead(
-  deps: Pick<Deps, 'database' | 'signer' | 'now'>,
+  deps: Pick<Deps, 'database' | 'controllerKeys' | 'now'>,
 ): Promise<SignedCheckpoint | undefined> {
   const head = await auditHead(deps.database.db)
   if (head === undefined) return undefined
   const at = deps.now()
   const checkpoint: AuditCheckpoint = { ...head, at: at.toISOString() }
-  return { ...head, at, jws: await deps.signer.signCheckpoint(checkpoint) }
+  return { ...head, at, jws: await deps.controllerKeys.signer.signCheckpoint(checkpoint) }
 }
 
 /** Keeps a checkpoint when something was done since the last one, and that is not of just now. */
 export async function keepCheckpoint(
-  deps: Pick<Deps, 'database' | 'signer' | 'now'>,
+  deps: Pick<Deps, 'database' | 'controllerKeys' | 'now'>,
 ): Promise<void> {
   const [last] = await listCheckpoints(deps.database.db, { limit: 1, before: undefined })
   if (last !== undefined && deps.now().getTime() - last.at.getTime() < CHECKPOINT_MS) return

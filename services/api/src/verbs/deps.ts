@@ -1,7 +1,9 @@
 /** Deps: what verbs and routes are given. Built once in `open-api.ts`; tests build it with their own clock. */
 import type { OidcVerifier } from '../identity/oidc.ts'
 import type { Sessions } from '../identity/sessions.ts'
-import type { Signer } from '../identity/signing-key.ts'
+import type { SecretStore } from '../secrets/secret.ts'
+import type { AskSts } from '../aws/ask-sts.ts'
+import type { ControllerKeys } from './controller-keys.ts'
 import type { Database } from '../store/database.ts'
 import type { TargetRules } from '../webhooks/target.ts'
 import type { Counts } from './counts.ts'
@@ -22,9 +24,12 @@ export type Deps = {
   readonly counts: Counts
   readonly webhookRules: TargetRules
   readonly sessions: Sessions
-  readonly signer: Signer
   readonly oidc: OidcVerifier
   readonly refusals: RefusalLog
+  readonly controllerKeys: ControllerKeys
+  readonly askSts: AskSts
+  /** Where join tokens for instances are kept; undefined = nowhere. */
+  readonly joinTokens: SecretStore | undefined
   /** Audience of assertions. */
   readonly name: string
   readonly pollSeconds: number

@@ -5,6 +5,7 @@
 import type { Role } from '@lvs-fleet/contract'
 import { mayEnrol, type Scope } from '../access/grant.ts'
 import { ApiError } from '../errors.ts'
+import { listPending } from '../store/enrolment-store.ts'
 import { findJoinToken, type JoinToken } from '../store/token-store.ts'
 import type { Deps } from './deps.ts'
 import { findPublished } from './read-hosts.ts'
@@ -34,6 +35,17 @@ export async function checkJoinTokenScope(
   const token = await findJoinToken(deps.database.db, id)
   if (token === undefined || !mayEnrol(scope, token.site))
     throw new ApiError('not-found', `there is no join token ${id}`)
+}
+
+export async function checkPendingScope(
+  deps: Deps,
+  scope: Scope | null,
+  id: string,
+): Promise<void> {
+  if (scope === null) return
+  const waiting = (await listPending(deps.database.db, deps.now())).find((one) => one.id === id)
+  if (waiting === undefined || !mayEnrol(scope, waiting.candidate.site))
+    throw new ApiError('not-found', `no host waits as ${id}`)
 }
 
 /** Lists are fleet-wide for those who read the fleet anyway. */

@@ -1,173 +1,140 @@
 /**
- * Enrol: a host with a join token and a key of its own becomes the director or real server of that name.
- * One transaction: the token is spent, the identity is written, and the resource is created if it was not
- * declared. Asking again with the same key gives the same answer, so a lost answer costs no second token.
+ * Enrol: a host with a way in and a key of its own becomes the director or real server of that name. One transaction:
+ * the token is spent, the identity is written, and the resource is created if it was not declared. Asking again with
+ * the same key gives the same answer, so a lost answer costs no second token, and a host that waits may ask often.
  */
 import { randomUUID } from 'node:crypto'
 import type { EnrolAnswer, EnrolRequest } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
-import { withObject, type Fleet } from '../intent/fleet.ts'
-import { SPEC_SCHEMAS } from '../intent/kinds.ts'
-import { jsonPointer } from '../intent/problem.ts'
-import { isEnrolProof, thumbprintOf } from '../identity/public-key.ts'
-import { matchesSecret, secretId } from '../identity/secret.ts'
+import { thumbprintOf } from '../identity/public-key.ts'
 import { insertAuditEvent } from '../store/audit-store.ts'
-import type { Queryable, Tx } from '../store/database.ts'
+import type { Queryable } from '../store/database.ts'
 import {
-  findActiveIdentity,
-  findIdentityByThumbprint,
-  insertIdentity,
-} from '../store/host-store.ts'
-import { findJoinToken, spendJoinToken, type JoinToken } from '../store/token-store.ts'
+  countPending,
+  findPendingByThumbprint,
+  insertPending,
+  type Candidate,
+} from '../store/enrolment-store.ts'
+import { findIdentityByThumbprint, type Identity } from '../store/host-store.ts'
+import { admit, isSameHost } from './admit.ts'
 import type { Deps } from './deps.ts'
-import { objectKey, type Snapshot } from './live-fleet.ts'
-import { publish } from './publish.ts'
+import { objectKey } from './live-fleet.ts'
+import { findGrant, type Grant } from './ways-in.ts'
 
-export async function enrol(deps: Deps, request: EnrolRequest): Promise<EnrolAnswer> {
-  const token = await checkToken(deps, request)
+const PENDING_MAX = 1_000
+const PENDING_MS = 24 * 3_600_000
+const PENDING_RETRY_SECONDS = 15
+
+export type EnrolOutcome =
+  | { readonly is: 'enrolled'; readonly answer: EnrolAnswer }
+  | { readonly is: 'pending'; readonly id: string; readonly retryAfterSeconds: number }
+
+export async function enrol(deps: Deps, request: EnrolRequest): Promise<EnrolOutcome> {
+  const { db } = deps.database
+  const way = await findGrant(deps, request)
   const thumbprint = thumbprintOf(request.publicKey)
-  if (await isKnown(deps.database.db, request, thumbprint)) {
-    return answer(deps, request, deps.live.snapshot)
-  }
-  if (token.role !== request.role || (token.name !== null && token.name !== request.name)) {
-    throw new ApiError(
-      'enrolment-mismatch',
-      `the token is for ${token.role} ${token.name ?? 'of any name'}, not for ${request.role} ${request.name}`,
-    )
-  }
-  const { snapshot } = await publish(deps, {
-    actor: `join-token/${token.id}`,
-    action: 'enrol',
-    change: (held) => declared(held, request, token),
-    alongside: (tx, next) => admit(deps, tx, { request, token, thumbprint, next }),
+  const known = await findKnown(db, request, thumbprint)
+  if (known !== undefined) return { is: 'enrolled', answer: answerFor(deps, known) }
+  const waiting = await findPendingByThumbprint(db, thumbprint, deps.now())
+  if (waiting?.state === 'waiting') return pending(waiting.id)
+  if (waiting !== undefined)
+    throw new ApiError('enrolment-refused', 'an operator refused to let this host in')
+  const grant = await way()
+  const candidate = candidateOf(request, grant, thumbprint)
+  if (grant.approval === 'manual') return pending(await hold(deps, candidate, grant))
+  const identity = await admit(deps, candidate, {
+    actor: grant.by,
+    alongside: (tx) => grant.spend(tx, deps.now()),
   })
-  return answer(deps, request, snapshot)
+  return { is: 'enrolled', answer: answerFor(deps, identity) }
 }
 
-async function checkToken(deps: Deps, request: EnrolRequest): Promise<JoinToken> {
-  const refused = new ApiError(
-    'invalid-token',
-    'the join token is not valid: unknown, spent, expired or revoked',
-  )
-  const id = secretId('lvsj', request.token)
-  if (id === undefined) throw refused
-  if (!isEnrolProof(request.publicKey, request.token, request.proof)) {
-    throw new ApiError(
-      'invalid-assertion',
-      'the proof is no signature of the public key over lvsfleet-enrol:<token>',
-    )
-  }
-  const token = await findJoinToken(deps.database.db, id)
-  if (token === undefined || !matchesSecret(request.token, token.sha256)) throw refused
-  return token
-}
-
-/** True when this key is this host's already. */
-async function isKnown(db: Queryable, request: EnrolRequest, thumbprint: string): Promise<boolean> {
+/** The identity when this key is this host's already. */
+async function findKnown(
+  db: Queryable,
+  request: EnrolRequest,
+  thumbprint: string,
+): Promise<Identity | undefined> {
   const identity = await findIdentityByThumbprint(db, thumbprint)
-  if (identity === undefined) return false
-  if (
-    identity.state === 'active' &&
-    identity.role === request.role &&
-    identity.name === request.name
-  )
-    return true
-  throw new ApiError(
-    'already-enrolled',
-    identity.state === 'active'
-      ? `this key is ${identity.role} ${identity.name}`
-      : 'this key was revoked: make a new one on the host',
-  )
+  if (identity === undefined) return undefined
+  if (identity.state === 'revoked')
+    throw new ApiError('already-enrolled', 'this key was revoked: make a new one on the host')
+  if (isSameHost(identity, request)) return identity
+  throw new ApiError('already-enrolled', `this key is ${identity.role} ${identity.name}`)
 }
 
-/** The fleet with the host in it. */
-function declared(held: Snapshot, request: EnrolRequest, token: JoinToken): Fleet {
-  const { role, name, addresses } = request
-  const object = held.objects.get(objectKey(role, name))
-  if (object !== undefined) {
-    const site = 'site' in object.spec ? object.spec.site : undefined
-    if (site === token.site) return held.fleet
+/** What it is to become: what the way in says goes before what the host says, and they may not differ. */
+function candidateOf(request: EnrolRequest, grant: Grant, thumbprint: string): Candidate {
+  const role = grant.role
+  const name = grant.name ?? request.name
+  const isOther =
+    (request.role !== undefined && request.role !== role) ||
+    (request.name !== undefined && request.name !== name)
+  if (isOther) {
     throw new ApiError(
       'enrolment-mismatch',
-      `${role} ${name} is in site ${site ?? '?'}, the token is for site ${token.site}`,
+      `the ${grant.what} is for ${role} ${grant.name ?? 'of any name'}, not for ${request.role ?? role} ${request.name ?? ''}`.trim(),
     )
   }
-  const parsed = SPEC_SCHEMAS[role].safeParse({ name, site: token.site, addresses })
-  if (parsed.success) return withObject(held.fleet, role, parsed.data)
-  throw new ApiError(
-    'invalid-body',
-    `${role} ${name} is not declared and cannot be created from this request`,
-    {
-      errors: parsed.error.issues.map((issue) => ({
-        pointer: jsonPointer(
-          issue.path.map((part) => (typeof part === 'number' ? part : String(part))),
-        ),
-        code: issue.code,
-        message: issue.message,
-      })),
-    },
-  )
-}
-
-async function admit(
-  deps: Deps,
-  tx: Tx,
-  given: { request: EnrolRequest; token: JoinToken; thumbprint: string; next: Snapshot },
-): Promise<void> {
-  const { request, token, thumbprint, next } = given
-  const { role, name } = request
-  // Looked at again under the lock: the same host may have asked twice at once.
-  if (await isKnown(tx, request, thumbprint)) return
-  if ((await findActiveIdentity(tx, { role, name })) !== undefined) {
-    throw new ApiError(
-      'already-enrolled',
-      `${role} ${name} is enrolled; revoke its identity first if the host was replaced`,
-    )
+  if (name === undefined) {
+    throw new ApiError('invalid-body', `the ${grant.what} says no name, so the host must`, {
+      errors: [{ pointer: '/name', code: 'required', message: 'is missing' }],
+    })
   }
-  const at = deps.now()
-  if (!(await spendJoinToken(tx, token.id, at))) {
-    throw new ApiError(
-      'invalid-token',
-      'the join token is not valid: unknown, spent, expired or revoked',
-    )
-  }
-  const objectId = next.objects.get(objectKey(role, name))?.id
-  if (objectId === undefined) throw new Error(`${role} ${name} is missing after its creation`)
-  await insertIdentity(tx, {
-    id: randomUUID(),
+  const { publicKey, addresses, machineId } = request
+  const { site, labels, by, evidence, replaces } = grant
+  return {
     role,
     name,
-    site: token.site,
-    objectId,
-    publicKey: request.publicKey,
+    site,
+    labels: { ...labels },
+    addresses,
+    publicKey,
     thumbprint,
-    state: 'active',
-    machineId: request.machineId,
-    enrolledAt: at,
-    revokedAt: null,
-  })
-  await insertAuditEvent(tx, {
-    at,
-    actor: `join-token/${token.id}`,
-    action: 'host.enrol',
-    subject: `${role}/${name}`,
-    revision: next.revision,
-    detail: { thumbprint, machineId: request.machineId },
-  })
+    machineId,
+    by,
+    evidence: { ...evidence },
+    replaces,
+  }
 }
 
-function answer(deps: Deps, request: EnrolRequest, snapshot: Snapshot): EnrolAnswer {
-  const { role, name } = request
-  const object = snapshot.objects.get(objectKey(role, name))
-  if (object === undefined || !('addresses' in object.spec)) {
+/** Keeps it for a person; the token is spent now, so that one token cannot fill the list. */
+async function hold(deps: Deps, candidate: Candidate, grant: Grant): Promise<string> {
+  const at = deps.now()
+  const id = randomUUID()
+  await deps.database.db.transaction(async (tx) => {
+    if ((await countPending(tx)) >= PENDING_MAX)
+      throw new ApiError('too-many-requests', `${PENDING_MAX} hosts wait for approval already`)
+    await grant.spend(tx, at)
+    const expiresAt = new Date(at.getTime() + PENDING_MS)
+    await insertPending(tx, { id, state: 'waiting', candidate, createdAt: at, expiresAt })
+    await insertAuditEvent(tx, {
+      at,
+      actor: candidate.by,
+      action: 'host.enrol-pending',
+      subject: `${candidate.role}/${candidate.name}`,
+      revision: null,
+      detail: { thumbprint: candidate.thumbprint, ...candidate.evidence },
+    })
+  })
+  return id
+}
+
+function pending(id: string): EnrolOutcome {
+  return { is: 'pending', id, retryAfterSeconds: PENDING_RETRY_SECONDS }
+}
+
+function answerFor(deps: Deps, identity: Identity): EnrolAnswer {
+  const { role, name } = identity
+  const object = deps.live.snapshot.objects.get(objectKey(role, name))
+  if (object === undefined || !('addresses' in object.spec))
     throw new ApiError('not-found', `${role} ${name} is no longer declared`)
-  }
   return {
     hostId: object.id,
     name,
     role,
     site: object.spec.site,
     audience: deps.name,
-    controllerKeys: [deps.signer.publicKey],
+    ...deps.controllerKeys.trusted(),
   }
 }

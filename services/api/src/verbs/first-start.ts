@@ -17,11 +17,15 @@ import { countUsableAdminKeys } from '../store/token-store.ts'
 import { writeApiKey } from './api-keys.ts'
 
 /** The signer of this database's states. */
-export async function openController(database: Database, keyFile: string): Promise<Signer> {
+export async function openController(
+  database: Database,
+  keyFile: string,
+  given?: Signer,
+): Promise<Signer> {
   return database.db.transaction(async (tx) => {
     await lockPublish(tx)
     const known = await loadController(tx)
-    const held = await readSigningKey(keyFile)
+    const held = given ?? (await readSigningKey(keyFile))
     if (known === undefined) {
       const signer = held ?? (await makeKeyFile(keyFile))
       await insertController(tx, { epoch: 1, keys: [signer.publicKey] })

@@ -3,10 +3,12 @@ import { STALE_AFTER_SECONDS } from '../status/conditions.ts'
 import { makeEvent } from '../status/event.ts'
 import { appendEvents, pruneEvents } from '../store/event-store.ts'
 import { deleteExpiredCredentials, markStale } from '../store/host-store.ts'
+import { deleteExpiredEnrolments } from '../store/enrolment-store.ts'
 import { pruneStates } from '../store/state-store.ts'
 import { deleteOldJoinTokens } from '../store/token-store.ts'
 import { keepCheckpoint } from './audit-trail.ts'
 import type { Deps } from './deps.ts'
+import { keepJoinTokens } from './keep-join-tokens.ts'
 
 /** Longer than any download of a document may take. */
 const SHARD_KEEP_MS = 10 * 60_000
@@ -20,7 +22,9 @@ export async function keepHouse(deps: Deps): Promise<void> {
   deps.sessions.prune(now)
   await deps.refusals.flush()
   await keepCheckpoint(deps)
+  if (deps.joinTokens !== undefined) await keepJoinTokens(deps, deps.joinTokens)
   await deleteExpiredCredentials(deps.database.db, now)
+  await deleteExpiredEnrolments(deps.database.db, now)
   await deleteOldJoinTokens(deps.database.db, new Date(now.getTime() - JOIN_TOKEN_KEEP_MS))
   await tellStale(deps, now)
   await keepEvents(deps, now)

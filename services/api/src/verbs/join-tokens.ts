@@ -3,6 +3,7 @@ import type { Role } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
 import { makeSecret } from '../identity/secret.ts'
 import { insertAuditEvent } from '../store/audit-store.ts'
+import type { Queryable } from '../store/database.ts'
 import {
   findJoinToken,
   insertJoinToken,
@@ -16,6 +17,9 @@ export type NewJoinToken = {
   readonly role: Role
   readonly site: string
   readonly name: string | null
+  readonly labels: Readonly<Record<string, string>>
+  readonly approval: 'auto' | 'manual'
+  readonly replaces: boolean
   readonly ttlSeconds: number
   readonly maxUses: number
 }
@@ -36,33 +40,33 @@ export async function createJoinToken(
       ],
     })
   }
+  return deps.database.db.transaction((tx) => writeJoinToken(tx, { actor, at: deps.now(), wanted }))
+}
+
+export async function writeJoinToken(
+  tx: Queryable,
+  made: { readonly actor: string; readonly at: Date; readonly wanted: NewJoinToken },
+): Promise<{ token: JoinToken; secret: string }> {
   const { id, text, sha256 } = makeSecret('lvsj')
-  const { role, site, name, maxUses, ttlSeconds } = wanted
-  const createdAt = deps.now()
+  const { actor, at: createdAt, wanted } = made
+  const { role, site, name, labels, approval, replaces, maxUses, ttlSeconds } = wanted
   const expiresAt = new Date(createdAt.getTime() + ttlSeconds * 1_000)
   const token = {
-    id,
-    sha256,
-    role,
-    site,
-    name,
-    maxUses,
+    ...{ id, sha256, role, site, name, labels, approval, replaces, maxUses },
     uses: 0,
     createdBy: actor,
     createdAt,
     expiresAt,
     revokedAt: null,
   }
-  await deps.database.db.transaction(async (tx) => {
-    await insertJoinToken(tx, token)
-    await insertAuditEvent(tx, {
-      at: createdAt,
-      actor,
-      action: 'join-token.create',
-      subject: `join-token/${id}`,
-      revision: null,
-      detail: { role, site, name, maxUses, expiresAt: expiresAt.toISOString() },
-    })
+  await insertJoinToken(tx, token)
+  await insertAuditEvent(tx, {
+    at: createdAt,
+    actor,
+    action: 'join-token.create',
+    subject: `join-token/${id}`,
+    revision: null,
+    detail: { role, site, name, approval, replaces, maxUses, expiresAt: expiresAt.toISOString() },
   })
   return { token, secret: text }
 }

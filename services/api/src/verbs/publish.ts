@@ -90,6 +90,7 @@ async function write(deps: Deps, request: PublishRequest): Promise<Published> {
   try {
     await deps.database.db.transaction(async (tx) => {
       await lockPublish(tx)
+      await deps.controllerKeys.refresh(tx)
       planned = await plan(deps, tx, await deps.live.refresh(tx), request)
       next =
         planned.diff.changes.length + planned.hosts.length === 0
@@ -243,7 +244,7 @@ async function store(
   const written: PublishedState[] = []
   const bodies = new Map<string, string>()
   for (const host of hosts) {
-    const state = await nextState(deps.signer, host, {
+    const state = await nextState(deps.controllerKeys.signer, host, {
       revision,
       epoch,
       at,

@@ -3,9 +3,9 @@ import { ROLES, type Role, type StatusReport } from '@lvs-fleet/contract'
 import { hostKey } from '../compile/compile.ts'
 import { conditionsOf, type Condition } from '../status/conditions.ts'
 import {
-  findActiveIdentity,
+  findStandingIdentity,
   findReport,
-  listActiveIdentities,
+  listStandingIdentities,
   loadReports,
   type Identity,
   type ReceivedReport,
@@ -29,7 +29,10 @@ export async function listHosts(
   filter: { readonly role?: Role | undefined; readonly site?: string | undefined },
 ): Promise<HostView[]> {
   const identities = new Map(
-    (await listActiveIdentities(deps.database.db)).map((one) => [hostKey(one.role, one.name), one]),
+    (await listStandingIdentities(deps.database.db)).map((one) => [
+      hostKey(one.role, one.name),
+      one,
+    ]),
   )
   const reports = await loadReports(deps.database.db)
   const views: HostView[] = []
@@ -51,7 +54,7 @@ export async function findHostView(
 ): Promise<HostView | undefined> {
   const state = findPublished(deps, role, name)
   if (state === undefined) return undefined
-  const identity = await findActiveIdentity(deps.database.db, { role, name })
+  const identity = await findStandingIdentity(deps.database.db, { role, name })
   const report =
     identity === undefined ? undefined : await findReport(deps.database.db, identity.id)
   return viewOf(deps, state, identity, report)
@@ -84,6 +87,7 @@ function viewOf(
       reportReceivedAt,
       now: deps.now(),
       enrolled: identity !== undefined,
+      quarantine: identity?.quarantine ?? null,
     }),
   }
 }

@@ -45,7 +45,7 @@ export async function createWebhook(
   const id = randomBytes(6).toString('hex')
   const secret = newWebhookSecret()
   const createdAt = deps.now()
-  const sealedSecret = seal(deps.signer.deriveKey(WEBHOOK_PURPOSE), id, secret)
+  const sealedSecret = seal(deps.controllerKeys.deriveKey(WEBHOOK_PURPOSE), id, secret)
   const webhook = await deps.database.db.transaction(async (tx) => {
     if ((await countWebhooks(tx)) >= WEBHOOKS_MAX) {
       throw new ApiError('conflict', `there are ${WEBHOOKS_MAX} webhooks already: delete one first`)

@@ -127,7 +127,7 @@ function isFor(event: FleetEvent, { name, kinds, severity }: Webhook): boolean {
 
 async function deliver(turn: Turn, webhook: Webhook, event: FleetEvent): Promise<Posted> {
   const { deps, times, signal } = turn
-  const key = deps.signer.deriveKey(WEBHOOK_PURPOSE)
+  const key = deps.controllerKeys.deriveKey(WEBHOOK_PURPOSE)
   const secret = unseal(key, webhook.id, webhook.sealedSecret)
   if (secret === undefined) {
     const error = 'its secret was sealed with another signing key: delete it and make it anew'

@@ -1,7 +1,8 @@
 /** Which hosts may come in: join tokens. Operators' API keys are in `api-keys.ts`. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import { roleSchema } from '@lvs-fleet/contract'
-import { nameSchema } from '../../intent/shared-fields.ts'
+import { APPROVALS, approvalSchema } from '../../identity/match-rules.ts'
+import { labelsSchema, nameSchema } from '../../intent/shared-fields.ts'
 import { listJoinTokens, type JoinToken } from '../../store/token-store.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { checkJoinTokenScope, checkSiteScope, visibleJoinTokens } from '../../verbs/enrol-scope.ts'
@@ -18,6 +19,9 @@ const joinTokenSchema = z
     role: roleSchema,
     site: z.string(),
     name: z.string().nullable(),
+    labels: z.record(z.string(), z.string()),
+    approval: z.enum(APPROVALS),
+    replaces: z.boolean(),
     maxUses: z.int(),
     uses: z.int(),
     createdBy: z.string(),
@@ -32,6 +36,12 @@ const newJoinToken = z.strictObject({
   site: nameSchema,
   /** null = any name of that site. */
   name: nameSchema.nullable().default(null),
+  /** For the director or real server, where enrolment creates it. */
+  labels: labelsSchema,
+  /** `manual`: a person lets each host in. */
+  approval: approvalSchema,
+  /** The host may take the name of one that is enrolled, whose identity is then revoked: after a re-install. */
+  replaces: z.boolean().default(false),
   ttlSeconds: z.int().min(60).max(DAY_SECONDS).default(3_600),
   maxUses: z.int().min(1).max(1_000).default(1),
 })
@@ -91,12 +101,15 @@ export function accessRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
 
 /** Everything but the hash of the secret. */
 function joinTokenOf(token: JoinToken) {
-  const { id, role, site, name, maxUses, uses, createdBy } = token
+  const { id, role, site, name, labels, approval, replaces, maxUses, uses, createdBy } = token
   return {
     id,
     role,
     site,
     name,
+    labels: { ...labels },
+    approval,
+    replaces,
     maxUses,
     uses,
     createdBy,

@@ -1,9 +1,12 @@
 /** The agents' calls, exactly as `contract/agent-api.ts` says them. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import {
+  challengeAnswerSchema,
   enrolAnswerSchema,
+  enrolPendingSchema,
   enrolRequestSchema,
   POLL_SECONDS_HEADER,
+  rotateKeyRequestSchema,
   STATE_MEDIA_TYPE,
   stateEtag,
   statusReportSchema,
@@ -15,6 +18,8 @@ import { enrol } from '../../verbs/enrol.ts'
 import { pollState, stateDocument } from '../../verbs/fetch-state.ts'
 import { issueAccessToken } from '../../verbs/issue-access-token.ts'
 import { recordReport } from '../../verbs/record-report.ts'
+import { rotateHostKey } from '../../verbs/rotate-host-key.ts'
+import { makeChallenge } from '../../verbs/ways-in.ts'
 import type { AppEnv } from '../app-env.ts'
 import { json, jsonBody, problems } from '../contract.ts'
 import { documentStream } from '../document-stream.ts'
@@ -27,7 +32,22 @@ const enrolRoute = createRoute({
   tags: ['agent'],
   security: [],
   request: { body: jsonBody(enrolRequestSchema) },
-  responses: { 200: json(enrolAnswerSchema, 'Enrolled'), ...problems(409, 413, 415, 422) },
+  responses: {
+    200: json(enrolAnswerSchema, 'Enrolled'),
+    202: json(enrolPendingSchema, 'A person must let this host in: ask again with the same key'),
+    ...problems(409, 413, 415, 422, 429),
+  },
+})
+
+const challengeRoute = createRoute({
+  method: 'post',
+  path: '/v1/enrol/challenge',
+  tags: ['agent'],
+  security: [],
+  responses: {
+    200: json(challengeAnswerSchema, 'What to sign; good once, for two minutes'),
+    ...problems(429),
+  },
 })
 
 const tokenRoute = createRoute({
@@ -82,8 +102,27 @@ const reportRoute = createRoute({
   },
 })
 
+const rotateRoute = createRoute({
+  method: 'post',
+  path: '/v1/agent/rotate-key',
+  tags: ['agent'],
+  security: [{ accessToken: [] }],
+  request: { body: jsonBody(rotateKeyRequestSchema) },
+  responses: {
+    204: { description: 'The new key counts from now on, the old one no longer' },
+    ...problems(409, 413, 415, 422),
+  },
+})
+
 export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
-  app.openapi(enrolRoute, async (c) => c.json(await enrol(deps, c.req.valid('json')), 200))
+  app.openapi(challengeRoute, async (c) => c.json(await makeChallenge(deps), 200))
+
+  app.openapi(enrolRoute, async (c) => {
+    const outcome = await enrol(deps, c.req.valid('json'))
+    if (outcome.is === 'enrolled') return c.json(outcome.answer, 200)
+    const { id, retryAfterSeconds } = outcome
+    return c.json({ pending: id, retryAfterSeconds }, 202)
+  })
 
   app.openapi(tokenRoute, async (c) =>
     c.json(await issueAccessToken(deps, c.req.valid('json').client_assertion), 200),
@@ -109,6 +148,11 @@ export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     c.header('etag', stateEtag(state))
     c.header('content-type', STATE_MEDIA_TYPE)
     return c.body(documentStream(state.jws, document.bodies), 200)
+  })
+
+  app.openapi(rotateRoute, async (c) => {
+    await rotateHostKey(deps, c.get('identity'), c.req.valid('json'))
+    return c.body(null, 204)
   })
 
   app.openapi(reportRoute, async (c) => {

@@ -20,6 +20,7 @@ import type { Deps } from '../../verbs/deps.ts'
 import { stateDocument } from '../../verbs/fetch-state.ts'
 import { readState } from '../../verbs/host-changes.ts'
 import { findHostView, findPublished, listHosts, type HostView } from '../../verbs/read-hosts.ts'
+import { releaseHost } from '../../verbs/release-host.ts'
 import { revokeHost } from '../../verbs/revoke-host.ts'
 import { checkHostScope } from '../../verbs/enrol-scope.ts'
 import { authorOf, type AppEnv } from '../app-env.ts'
@@ -143,6 +144,17 @@ const revokeRoute = createRoute({
   },
 })
 
+const releaseRoute = createRoute({
+  method: 'post',
+  path: '/v1/hosts/{role}/{name}/release',
+  tags: ['host'],
+  request: { params: hostParam },
+  responses: {
+    204: { description: 'Out of quarantine: who holds its key and comes first goes on' },
+    ...problems(404),
+  },
+})
+
 const SCRIPT_TYPES: Readonly<Record<RenderFormat, string>> = {
   shell: 'text/x-shellscript',
   'cloud-init': 'text/cloud-config',
@@ -189,6 +201,13 @@ export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
     if (!rendered.ok) throw new ApiError('conflict', rendered.why)
     c.header('content-type', `${SCRIPT_TYPES[format]}; charset=utf-8`)
     return c.body(rendered.text, 200)
+  })
+  app.openapi(releaseRoute, async (c) => {
+    const { actor, scope } = authorOf(c)
+    const host = c.req.valid('param')
+    checkHostScope(deps, scope, host)
+    await releaseHost(deps, actor, host)
+    return c.body(null, 204)
   })
   app.openapi(revokeRoute, async (c) => {
     const { actor, scope } = authorOf(c)

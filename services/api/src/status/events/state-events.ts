@@ -166,7 +166,13 @@ function conditionEvents(seen: Seen): NewEvent[] {
 }
 
 function conditionsAt(seen: Seen, report: StatusReport | null): Condition[] {
-  const facts = { published: seen.published, report, now: seen.at, enrolled: true }
+  const facts = {
+    published: seen.published,
+    report,
+    now: seen.at,
+    enrolled: true,
+    quarantine: null,
+  }
   const all = conditionsOf({ ...facts, reportReceivedAt: report === null ? null : seen.at })
   return all.filter(({ type }) => TOLD.includes(type))
 }
