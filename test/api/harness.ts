@@ -18,6 +18,8 @@ import {
   type EmbeddedPostgres,
 } from '../../services/api/src/store/embedded-postgres.ts'
 import { migrateDatabase } from '../../services/api/src/store/migrate.ts'
+import { startFront } from '../lambda/front.ts'
+import { lambdaEnv, lambdaFolder, storeWithKeyOf } from '../lambda/world.ts'
 import type { Deps, Log } from '../../services/api/src/verbs/deps.ts'
 
 export type TestApi = {
@@ -94,7 +96,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const app = createApp(assembled.deps)
   const server = createServer(getRequestListener(app.fetch))
   await new Promise<void>((done) => server.listen(options.port ?? 0, '127.0.0.1', done))
-  const url = `http://127.0.0.1:${portOf(server)}`
+  const lambda = isOnLambda(options) ? await startLambda(databaseUrl, dataDir) : undefined
+  const url = lambda?.url ?? `http://127.0.0.1:${portOf(server)}`
   return {
     url,
     adminKey,
@@ -104,12 +107,30 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     dataDir,
     call: makeCall(url, adminKey),
     close: async () => {
+      await lambda?.close()
       assembled.deps.live.waiters.close()
       server.closeAllConnections()
       await new Promise((done) => server.close(done))
       await assembled.close()
       if (options.beside === undefined) await rm(dataDir, { recursive: true, force: true })
       await leaveServer()
+    },
+  }
+}
+
+/** LVSFLEET_TEST_ON=lambda: calls go to two instances of the function, beside this process. A test's own clock stays here. */
+function isOnLambda(options: TestApiOptions): boolean {
+  return process.env['LVSFLEET_TEST_ON'] === 'lambda' && options.now === undefined
+}
+
+async function startLambda(databaseUrl: string, dataDir: string) {
+  const store = await storeWithKeyOf(dataDir)
+  const front = await startFront(2, await lambdaFolder(), lambdaEnv(databaseUrl, store))
+  return {
+    url: front.url,
+    close: async () => {
+      await front.close()
+      await store.close()
     },
   }
 }

@@ -5,6 +5,7 @@
 import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Sessions } from './identity/sessions.ts'
+import { writeSecretFile } from './identity/signing-key.ts'
 import { lockDataFolder } from './store/data-lock.ts'
 import { openDatabase, type Connection } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded-postgres.ts'
@@ -12,7 +13,7 @@ import { countRevoked } from './store/host-store.ts'
 import { startListener } from './store/listener.ts'
 import { migrateDatabase } from './store/migrate.ts'
 import type { Deps, Log } from './verbs/deps.ts'
-import { makeFirstApiKey, openController } from './verbs/first-start.ts'
+import { keyInFile, makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import type { Settings } from './env.ts'
@@ -47,10 +48,12 @@ export async function assemble(
     opened.push(database.close)
     const signer = await openController(
       database,
-      settings.signingKeyFile ?? join(dataDir, 'signing.key'),
+      keyInFile(settings.signingKeyFile ?? join(dataDir, 'signing.key')),
     )
     const keyFile = join(dataDir, 'admin.key')
-    const secret = await makeFirstApiKey({ database, now }, keyFile)
+    const secret = await makeFirstApiKey({ database, now }, (text) =>
+      writeSecretFile(keyFile, `${text}\n`),
+    )
     const live = await LiveFleet.load(database)
     const { name, pollSeconds } = settings
     const deps: Deps = {
@@ -60,6 +63,7 @@ export async function assemble(
       signer,
       name,
       pollSeconds,
+      holdsPolls: true,
       now,
       log,
     }

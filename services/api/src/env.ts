@@ -43,15 +43,15 @@ export type Settings = {
   readonly logLevel: string
 }
 
+/** The variables, for parts that have settings of their own. */
+export const environment = (): Readonly<Record<string, string | undefined>> => process.env
+
 /** Throws an Error whose message names every wrong variable. */
 export function parseEnv(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Settings {
   const parsed = envSchema.safeParse(env)
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
-    throw new Error(`settings are wrong: ${lines.join('; ')}`)
-  }
+  if (!parsed.success) throw wrongSettings(parsed.error)
   const values = parsed.data
   return {
     listen: values.LVSFLEET_LISTEN,
@@ -63,4 +63,9 @@ export function parseEnv(
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
     logLevel: values.LVSFLEET_LOG,
   }
+}
+
+export function wrongSettings(error: z.ZodError): Error {
+  const lines = error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
+  return new Error(`settings are wrong: ${lines.join('; ')}`)
 }

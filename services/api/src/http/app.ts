@@ -1,5 +1,6 @@
 /** createApp: dependencies → the HTTP API as a value; it neither listens nor reads the environment. */
 import { OpenAPIHono } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { ApiError } from '../errors.ts'
 import type { Deps } from '../verbs/deps.ts'
@@ -25,7 +26,8 @@ import { requestIdOf, SAFE_HEADERS } from './safe-headers.ts'
 
 export type App = OpenAPIHono<AppEnv>
 
-export function createApp(deps: Deps): App {
+/** `first` runs before anything else below `/v1`, if it is given. */
+export function createApp(deps: Deps, first?: MiddlewareHandler<AppEnv>): App {
   const app = new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
       if (!result.success) throw refusal(result.target, result.error)
@@ -43,6 +45,7 @@ export function createApp(deps: Deps): App {
     )
   })
 
+  if (first !== undefined) app.use('/v1/*', first)
   app.use('/v1/agent/state', idlePoll(deps))
   app.use(async (c, next) => {
     const requestId = requestIdOf(c.req.header('x-request-id'))

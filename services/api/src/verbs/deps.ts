@@ -1,4 +1,4 @@
-/** Deps: what verbs and routes are given. Built once in `open-api.ts`; tests build it with their own clock. */
+/** Deps: what verbs and routes are given. Built once in `assemble.ts` or `assemble-lambda.ts`; tests build it with their own clock. */
 import type { Sessions } from '../identity/sessions.ts'
 import type { Signer } from '../identity/signing-key.ts'
 import type { Database } from '../store/database.ts'
@@ -18,6 +18,8 @@ export type Deps = {
   /** Audience of assertions. */
   readonly name: string
   readonly pollSeconds: number
+  /** Whether a poll may wait for news; where each moment of waiting is paid for it may not. */
+  readonly holdsPolls: boolean
   readonly now: () => Date
   readonly log: Log
 }

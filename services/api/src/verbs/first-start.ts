@@ -11,37 +11,56 @@ import {
   type Signer,
 } from '../identity/signing-key.ts'
 import { thumbprintOf } from '../identity/public-key.ts'
-import { insertController, loadController, lockPublish } from '../store/controller-store.ts'
+import {
+  insertController,
+  loadController,
+  lockPublish,
+  type Controller,
+} from '../store/controller-store.ts'
 import type { Database } from '../store/database.ts'
 import { hasApiKeys } from '../store/token-store.ts'
 import { writeApiKey } from './api-keys.ts'
 
-/** The signer of this database's states. */
-export async function openController(database: Database, keyFile: string): Promise<Signer> {
+/** Where the controller's key is kept; `name` is for messages. */
+export type KeyPlace = {
+  readonly name: string
+  readonly read: () => Promise<Signer | undefined>
+  readonly make: () => Promise<Signer>
+}
+
+export function keyInFile(file: string): KeyPlace {
+  return { name: file, read: () => readSigningKey(file), make: () => makeKeyFile(file) }
+}
+
+/** The signer of this database's states; made now when the database is new. */
+export async function openController(database: Database, place: KeyPlace): Promise<Signer> {
   return database.db.transaction(async (tx) => {
     await lockPublish(tx)
     const known = await loadController(tx)
-    const held = await readSigningKey(keyFile)
-    if (known === undefined) {
-      const signer = held ?? (await makeKeyFile(keyFile))
-      await insertController(tx, { epoch: 1, keys: [signer.publicKey] })
-      return signer
-    }
-    const thumbprints = known.keys.map(thumbprintOf)
-    if (held === undefined) {
-      throw new Error(
-        `the database is signed by controller key ${thumbprints.join(', ')}, and ${keyFile} is missing; ` +
-          'put that key there or set LVSFLEET_SIGNING_KEY_FILE: agents would reject a new one',
-      )
-    }
-    if (!thumbprints.includes(held.thumbprint)) {
-      throw new Error(
-        `${keyFile} is key ${held.thumbprint}, but the database is signed by ${thumbprints.join(', ')}; ` +
-          'put that key there or use another database',
-      )
-    }
-    return held
+    const held = await place.read()
+    if (known !== undefined) return signerOf(known, held, place.name)
+    const signer = held ?? (await place.make())
+    await insertController(tx, { epoch: 1, keys: [signer.publicKey] })
+    return signer
   })
+}
+
+/** The key that was found, if it is one that signs this database; throws what to do otherwise. */
+export function signerOf(known: Controller, held: Signer | undefined, place: string): Signer {
+  const thumbprints = known.keys.map(thumbprintOf)
+  if (held === undefined) {
+    throw new Error(
+      `the database is signed by controller key ${thumbprints.join(', ')}, and ${place} is missing; ` +
+        'put that key there or set LVSFLEET_SIGNING_KEY_FILE: agents would reject a new one',
+    )
+  }
+  if (!thumbprints.includes(held.thumbprint)) {
+    throw new Error(
+      `${place} is key ${held.thumbprint}, but the database is signed by ${thumbprints.join(', ')}; ` +
+        'put that key there or use another database',
+    )
+  }
+  return held
 }
 
 async function makeKeyFile(file: string): Promise<Signer> {
@@ -51,17 +70,17 @@ async function makeKeyFile(file: string): Promise<Signer> {
   return signer
 }
 
-/** Makes the first admin key when there is no key at all; undefined otherwise. The file is written before the row. */
+/** Makes the first admin key when there is no key at all; undefined otherwise. It is kept before the row is. */
 export async function makeFirstApiKey(
   deps: { readonly database: Database; readonly now: () => Date },
-  file: string,
+  keep: (secret: string) => Promise<void>,
 ): Promise<string | undefined> {
   return deps.database.db.transaction(async (tx) => {
     await lockPublish(tx)
     if (await hasApiKeys(tx)) return undefined
     const wanted = { name: 'first', role: 'admin', ttlSeconds: null } as const
     const { secret } = await writeApiKey(tx, { actor: 'first-start', at: deps.now() }, wanted)
-    await writeSecretFile(file, `${secret}\n`)
+    await keep(secret)
     return secret
   })
 }

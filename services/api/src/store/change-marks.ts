@@ -1,0 +1,19 @@
+/**
+ * What moves when anything moves that a process keeps in memory, in one question to the database:
+ * the newest revision, and how many identities were ever revoked.
+ */
+import { sql } from 'drizzle-orm'
+import * as z from 'zod'
+import type { Queryable } from './database.ts'
+import { hosts, revisions } from './schema.ts'
+
+const marksSchema = z.tuple([z.object({ revision: z.int(), revoked: z.int() })])
+
+export type ChangeMarks = z.infer<typeof marksSchema>[0]
+
+export async function loadChangeMarks(db: Queryable): Promise<ChangeMarks> {
+  const { rows } = await db.execute<Record<string, unknown>>(sql`
+    select (select coalesce(max(${revisions.number}), 0)::int from ${revisions}) as revision,
+           (select count(*)::int from ${hosts} where ${hosts.revokedAt} is not null) as revoked`)
+  return marksSchema.parse(rows)[0]
+}
