@@ -66,15 +66,15 @@ const LEFT_OUT: readonly { filter: RegExp; importer: RegExp; instead: string }[]
 
 const leaveOut: Plugin = {
   name: 'leave-out',
-  setup: ({ onResolve, onLoad }) => {
+  setup: (builder) => {
     for (const [index, { filter, importer }] of LEFT_OUT.entries()) {
-      onResolve({ filter }, (args) =>
+      builder.onResolve({ filter }, (args) =>
         importer.test(args.importer)
           ? { path: String(index), namespace: 'left-out', sideEffects: false }
           : undefined,
       )
     }
-    onLoad({ filter: /./, namespace: 'left-out' }, ({ path }) => ({
+    builder.onLoad({ filter: /./, namespace: 'left-out' }, ({ path }) => ({
       contents: LEFT_OUT[Number(path)]?.instead ?? '',
       resolveDir: root,
     }))

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { setupLambda } from './setup-lambda.ts'
 
 type Layer = {
   readonly name: string
@@ -14,6 +15,8 @@ type Layer = {
   readonly concurrency: number
   /** Takes longer than a test run may; told as not run where it was not asked for. */
   readonly isOnRequest?: true
+  /** What it needs beyond the lock file's packages; gives variables for its tests. */
+  readonly setup?: () => Record<string, string>
 }
 
 const LAYERS: readonly Layer[] = [
@@ -43,7 +46,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'api',
     what: 'HTTP against real Postgres',
-    globs: ['test/api/**/*.test.ts'],
+    globs: ['test/api/**/*.test.ts', 'test/lambda/**/*.test.ts'],
     concurrency: 2,
   },
   {
@@ -57,6 +60,14 @@ const LAYERS: readonly Layer[] = [
     what: 'each fault of the doctor, tunnel, path, edit and port range, SCTP, sync, thousands of services, latency',
     globs: ['test/lab/**/*.thorough.ts'],
     concurrency: 1,
+    isOnRequest: true,
+  },
+  {
+    name: 'lambda',
+    what: 'the function under the real runtime client of Lambda, which takes minutes to compile',
+    globs: ['test/lambda/**/*.test.ts', 'test/lambda/**/*.thorough.ts'],
+    concurrency: 1,
+    setup: setupLambda,
     isOnRequest: true,
   },
 ]
@@ -106,7 +117,12 @@ async function runLayer(layer: Layer): Promise<Totals & { ok: boolean }> {
     '--test-timeout=600000',
     ...files,
   ]
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const env = { ...process.env, ...layer.setup?.() }
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env,
+  })
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text = (text + chunk).slice(-20_000)

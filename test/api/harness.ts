@@ -166,6 +166,14 @@ export async function newDatabase(postgres: SharedServer): Promise<string> {
   return urlOf(postgres.server.connection, name)
 }
 
+/** A database that nobody migrated, on the server of the APIs that are running. */
+export async function emptyDatabase(): Promise<string> {
+  const { server, made } = await (shared ?? Promise.reject(new Error('start an API first')))
+  const name = `empty${made}_${process.hrtime.bigint()}`
+  await administer(server.connection, `create database ${name}`)
+  return urlOf(server.connection, name)
+}
+
 async function useServer(): Promise<SharedServer> {
   shared ??= startServer()
   const server = await shared
