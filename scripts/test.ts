@@ -2,7 +2,7 @@
  * `npm test`: every layer in turn, quickest first, and one closing line that adds them up.
  * `npm run test:LAYER` runs one. A layer that cannot run fails; none is left out silently.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { setupLambda } from './setup-lambda.ts'
@@ -15,6 +15,8 @@ type Layer = {
   readonly concurrency: number
   /** Takes longer than a test run may; told as not run where it was not asked for. */
   readonly isOnRequest?: true
+  /** Why it cannot run on this machine. Told as not run; a failure where CI=true, and where it was asked for by name. */
+  readonly missing?: () => string | undefined
   /** What it needs beyond the lock file's packages; gives variables for its tests. */
   readonly setup?: () => Record<string, string>
 }
@@ -48,6 +50,16 @@ const LAYERS: readonly Layer[] = [
     what: 'HTTP against real Postgres',
     globs: ['test/api/**/*.test.ts', 'test/lambda/**/*.test.ts'],
     concurrency: 2,
+  },
+  {
+    name: 'infra',
+    what: 'Terraform modules: schema and logic, against a test double',
+    globs: ['test/infra/**/*.test.ts'],
+    concurrency: 1,
+    missing: () =>
+      spawnSync('terraform', ['version']).status === 0
+        ? undefined
+        : 'there is no terraform in PATH',
   },
   {
     name: 'lab',
@@ -85,11 +97,20 @@ if (unknown.length > 0) {
 type Totals = { pass: number; fail: number; skipped: number }
 const totals: Totals = { pass: 0, fail: 0, skipped: 0 }
 let failedLayers = 0
+const notRun: string[] = []
 const isWanted = ({ name, isOnRequest }: Layer): boolean =>
   wanted.length === 0 ? isOnRequest !== true : wanted.includes(name)
 for (const layer of LAYERS.filter(isWanted)) {
   const started = Date.now()
   console.log(`\n== ${layer.name}: ${layer.what}`)
+  const missing = layer.missing?.()
+  if (missing !== undefined) {
+    const mustRun = process.env['CI'] === 'true' || wanted.length > 0
+    console.log(`== ${layer.name}: ${mustRun ? 'FAILED' : 'NOT RUN'}: ${missing}`)
+    notRun.push(`${layer.name} (${missing})`)
+    if (mustRun) failedLayers++
+    continue
+  }
   const result = await runLayer(layer)
   totals.pass += result.pass
   totals.fail += result.fail
@@ -102,6 +123,7 @@ for (const layer of LAYERS.filter(isWanted)) {
 for (const { name, what } of LAYERS.filter((layer) => layer.isOnRequest && wanted.length === 0)) {
   console.log(`\nnot run here, for its length: npm run test:${name} (${what})`)
 }
+for (const layer of notRun) console.log(`\nnot run: ${layer}`)
 console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`)
 process.exit(failedLayers === 0 && totals.fail === 0 ? 0 : 1)
 
