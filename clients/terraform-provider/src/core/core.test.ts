@@ -31,16 +31,17 @@ describe('the codec', () => {
   test('gives back what it was given', () => {
     const plain = { noNullPrototype: true }
     const innerValue = fc.record(
-      { name: fc.string({ unit: 'binary' }), count: fc.maxSafeNat() },
+      { name: fc.string({ unit: 'binary', maxLength: 20 }), count: fc.maxSafeNat() },
       plain,
     )
     const value = fc.record(
       {
         on: fc.boolean(),
-        bytes: fc.uint8Array(),
-        items: fc.array(innerValue, { minLength: 1 }),
+        bytes: fc.uint8Array({ maxLength: 50 }),
+        items: fc.array(innerValue, { minLength: 1, maxLength: 5 }),
         byName: fc.dictionary(fc.string({ minLength: 1, unit: 'grapheme-ascii' }), innerValue, {
           minKeys: 1,
+          maxKeys: 5,
           noNullPrototype: true,
         }),
       },

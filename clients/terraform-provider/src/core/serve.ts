@@ -113,7 +113,8 @@ async function call(provider: Provider, method: Method, request: Fields): Promis
 }
 
 async function act(provider: Provider, method: Method, request: Fields): Promise<Fields> {
-  const type = String(request['typeName'] ?? '')
+  const { typeName } = request
+  const type = typeof typeName === 'string' ? typeName : ''
   switch (method) {
     case 'GetProviderSchema':
       return {
