@@ -142,7 +142,7 @@ resource "aws_lambda_function" "this" {
   depends_on = [aws_iam_role_policy.this, aws_iam_role_policy_attachment.network]
 }
 
-# Migrations are additive first, so that the code that still serves meanwhile goes on working.
+# For some seconds the new code waits for it and answers 503, which agents take calmly: they keep forwarding and ask again.
 resource "aws_lambda_invocation" "migrate" {
   function_name = aws_lambda_function.this["migrate"].function_name
   input         = jsonencode({})

@@ -14,7 +14,7 @@ variable "zip_file" {
 
 variable "zip_sha256" {
   type        = string
-  description = "Base64 of the file's SHA-256: filebase64sha256(). A new value migrates the database, then replaces the code."
+  description = "Base64 of the file's SHA-256: filebase64sha256(). A new value replaces the code of both functions, then migrates the database; until then the API answers 503."
 }
 
 variable "vpc_id" {
