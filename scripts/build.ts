@@ -2,11 +2,13 @@
  * Bundles what ships: one file each, quick to start and small in memory. Native packages stay outside
  * and are found in node_modules beside the bundle or above it.
  *
- *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs and dist/lvsfleet-agent-aws.mjs
+ *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs, dist/lvsfleet-agent-aws.mjs and dist/lvsfleet-api-lambda{/,.zip}
  */
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { basename } from 'node:path'
-import { build, type BuildOptions } from 'esbuild'
+import { build, type BuildOptions, type Plugin } from 'esbuild'
+import { zipFolder } from './zip.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -61,4 +63,80 @@ export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
   return outfile
 }
 
-if (import.meta.main) console.log(await buildAgent())
+const FROM_ENVIRONMENT = '@aws-sdk/credential-provider-env'
+
+/**
+ * Left out of what Lambda loads: zod's messages in 50 languages, and every source of credentials but the environment,
+ * which is where Lambda puts those of the function's role.
+ */
+const LEFT_OUT: readonly { filter: RegExp; importer: RegExp; instead: string }[] = [
+  { filter: /locales\/index\.js$/, importer: /node_modules\/zod\//, instead: 'export {}' },
+  {
+    filter: /^@aws-sdk\/credential-provider-node$/,
+    importer: /@aws-sdk/,
+    instead: `export { fromEnv as defaultProvider } from '${FROM_ENVIRONMENT}'`,
+  },
+  {
+    filter: /^@aws-sdk\/credential-providers$/,
+    importer: /@aws-sdk/,
+    instead: `export { fromEnv as fromNodeProviderChain } from '${FROM_ENVIRONMENT}'`,
+  },
+]
+
+const leaveOut: Plugin = {
+  name: 'leave-out',
+  setup: (builder) => {
+    for (const [index, { filter, importer }] of LEFT_OUT.entries()) {
+      builder.onResolve({ filter }, (args) =>
+        importer.test(args.importer)
+          ? { path: String(index), namespace: 'left-out', sideEffects: false }
+          : undefined,
+      )
+    }
+    builder.onLoad({ filter: /./, namespace: 'left-out' }, ({ path }) => ({
+      contents: LEFT_OUT[Number(path)]?.instead ?? '',
+      resolveDir: root,
+    }))
+  },
+}
+
+/** Names with the handlers: `lambda.handler` serves, `lambda-migrate.handler` is the step before. */
+export const LAMBDA_FOLDER = `${root}dist/lvsfleet-api-lambda`
+
+/** A folder as Lambda unpacks it, with the migrations; what only some settings need is in files of its own. */
+export async function buildLambda(outdir = LAMBDA_FOLDER): Promise<string> {
+  rmSync(outdir, { recursive: true, force: true })
+  await build({
+    entryPoints: [`${root}services/api/src/lambda.ts`, `${root}services/api/src/lambda-migrate.ts`],
+    outdir,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    minify: true,
+    // The variants of AWS's packages of which only what is used is taken.
+    mainFields: ['module', 'main'],
+    plugins: [leaveOut],
+    // pg asks for it only where somebody installed it.
+    external: ['pg-native'],
+    banner: {
+      js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+    },
+    logLevel: 'warning',
+  })
+  cpSync(`${root}migrations`, `${outdir}/migrations`, { recursive: true })
+  return outdir
+}
+
+/** The same bytes for the same code, so that Terraform sees a change only where there is one. */
+export function zipLambda(folder = LAMBDA_FOLDER, file = `${folder}.zip`): string {
+  writeFileSync(file, zipFolder(folder))
+  return file
+}
+
+if (import.meta.main) {
+  console.log(await buildAgent())
+  console.log(zipLambda(await buildLambda()))
+}

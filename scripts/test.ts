@@ -2,9 +2,10 @@
  * `npm test`: every layer in turn, quickest first, and one closing line that adds them up.
  * `npm run test:LAYER` runs one. A layer that cannot run fails; none is left out silently.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { setupLambda } from './setup-lambda.ts'
 
 type Layer = {
   readonly name: string
@@ -16,6 +17,10 @@ type Layer = {
   readonly timeoutMs?: number
   /** Takes longer than a test run may; told as not run where it was not asked for. */
   readonly isOnRequest?: true
+  /** Why it cannot run on this machine. Told as not run; a failure where CI=true, and where it was asked for by name. */
+  readonly missing?: () => string | undefined
+  /** What it needs beyond the lock file's packages; gives variables for its tests. */
+  readonly setup?: () => Record<string, string>
 }
 
 const LAYERS: readonly Layer[] = [
@@ -45,8 +50,18 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'api',
     what: 'HTTP against real Postgres',
-    globs: ['test/api/**/*.test.ts'],
+    globs: ['test/api/**/*.test.ts', 'test/lambda/**/*.test.ts'],
     concurrency: 2,
+  },
+  {
+    name: 'infra',
+    what: 'Terraform modules: schema and logic, against a test double',
+    globs: ['test/infra/**/*.test.ts'],
+    concurrency: 1,
+    missing: () =>
+      spawnSync('terraform', ['version']).status === 0
+        ? undefined
+        : 'there is no terraform in PATH',
   },
   {
     name: 'lab',
@@ -69,6 +84,14 @@ const LAYERS: readonly Layer[] = [
     concurrency: 1,
     isOnRequest: true,
   },
+  {
+    name: 'lambda',
+    what: 'the function under the real runtime client of Lambda, which takes minutes to compile',
+    globs: ['test/lambda/**/*.test.ts', 'test/lambda/**/*.thorough.ts'],
+    concurrency: 1,
+    setup: setupLambda,
+    isOnRequest: true,
+  },
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -84,11 +107,20 @@ if (unknown.length > 0) {
 type Totals = { pass: number; fail: number; skipped: number }
 const totals: Totals = { pass: 0, fail: 0, skipped: 0 }
 let failedLayers = 0
+const notRun: string[] = []
 const isWanted = ({ name, isOnRequest }: Layer): boolean =>
   wanted.length === 0 ? isOnRequest !== true : wanted.includes(name)
 for (const layer of LAYERS.filter(isWanted)) {
   const started = Date.now()
   console.log(`\n== ${layer.name}: ${layer.what}`)
+  const missing = layer.missing?.()
+  if (missing !== undefined) {
+    const mustRun = process.env['CI'] === 'true' || wanted.length > 0
+    console.log(`== ${layer.name}: ${mustRun ? 'FAILED' : 'NOT RUN'}: ${missing}`)
+    notRun.push(`${layer.name} (${missing})`)
+    if (mustRun) failedLayers++
+    continue
+  }
   const result = await runLayer(layer)
   totals.pass += result.pass
   totals.fail += result.fail
@@ -101,6 +133,7 @@ for (const layer of LAYERS.filter(isWanted)) {
 for (const { name, what } of LAYERS.filter((layer) => layer.isOnRequest && wanted.length === 0)) {
   console.log(`\nnot run here, for its length: npm run test:${name} (${what})`)
 }
+for (const layer of notRun) console.log(`\nnot run: ${layer}`)
 console.log(`\n${totals.pass} passed, ${totals.fail} failed, ${totals.skipped} skipped`)
 process.exit(failedLayers === 0 && totals.fail === 0 ? 0 : 1)
 
@@ -116,7 +149,12 @@ async function runLayer(layer: Layer): Promise<Totals & { ok: boolean }> {
     `--test-timeout=${layer.timeoutMs ?? 600_000}`,
     ...files,
   ]
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const env = { ...process.env, ...layer.setup?.() }
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env,
+  })
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text = (text + chunk).slice(-20_000)

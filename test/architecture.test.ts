@@ -58,6 +58,11 @@ const RULES: { name: string; within: RegExp; forbidden: RegExp; except?: RegExp 
     within: /^services\/agent\//,
     forbidden: /^(services\/api|clients)\//,
   },
+  {
+    name: "the provider's core knows nothing of what it provides",
+    within: /^clients\/terraform-provider\/src\/core\//,
+    forbidden: /^(?!clients\/terraform-provider\/src\/core\/|node:|@msgpack\/msgpack$)/,
+  },
   { name: 'clients import no service', within: /^clients\//, forbidden: /^services\// },
   { name: 'nothing that ships imports tests', within: /./, forbidden: /^(test|bench|demo)\// },
   {

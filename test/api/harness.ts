@@ -20,6 +20,8 @@ import {
 } from '../../services/api/src/store/embedded-postgres.ts'
 import { migrateDatabase } from '../../services/api/src/store/migrate.ts'
 import type { DelivererTimes } from '../../services/api/src/webhooks/deliverer.ts'
+import { startFront } from '../lambda/front.ts'
+import { lambdaEnv, lambdaFolder, storeWithKeyOf } from '../lambda/world.ts'
 import type { Deps, Log } from '../../services/api/src/verbs/deps.ts'
 
 export type TestApi = {
@@ -108,10 +110,11 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     throw error
   }
   const adminKey = assembled.firstKey?.secret ?? options.beside?.adminKey ?? ''
-  const app = createApp(assembled.deps, options.streamTimes)
+  const app = createApp(assembled.deps, { streamTimes: options.streamTimes })
   const server = createServer(getRequestListener(app.fetch))
   await new Promise<void>((done) => server.listen(options.port ?? 0, '127.0.0.1', done))
-  const url = `http://127.0.0.1:${portOf(server)}`
+  const lambda = isOnLambda(options) ? await startLambda(databaseUrl, dataDir) : undefined
+  const url = lambda?.url ?? `http://127.0.0.1:${portOf(server)}`
   return {
     url,
     adminKey,
@@ -122,11 +125,29 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     call: makeCall(url, adminKey),
     release: () => release(server),
     close: async () => {
+      await lambda?.close()
       assembled.deps.live.waiters.close()
       await release(server)
       await assembled.close()
       if (options.beside === undefined) await rm(dataDir, { recursive: true, force: true })
       await leaveServer()
+    },
+  }
+}
+
+/** LVSFLEET_TEST_ON=lambda: calls go to two instances of the function, beside this process. A test's own clock stays here. */
+function isOnLambda(options: TestApiOptions): boolean {
+  return process.env['LVSFLEET_TEST_ON'] === 'lambda' && options.now === undefined
+}
+
+async function startLambda(databaseUrl: string, dataDir: string) {
+  const store = await storeWithKeyOf(dataDir)
+  const front = await startFront(2, await lambdaFolder(), lambdaEnv(databaseUrl, store))
+  return {
+    url: front.url,
+    close: async () => {
+      await front.close()
+      await store.close()
     },
   }
 }
@@ -160,6 +181,14 @@ export async function newDatabase(postgres: SharedServer): Promise<string> {
   const name = `t${++postgres.made}`
   await administer(postgres.server.connection, `create database ${name} template migrated`)
   return urlOf(postgres.server.connection, name)
+}
+
+/** A database that nobody migrated, on the server of the APIs that are running. */
+export async function emptyDatabase(): Promise<string> {
+  const { server, made } = await (shared ?? Promise.reject(new Error('start an API first')))
+  const name = `empty${made}_${process.hrtime.bigint()}`
+  await administer(server.connection, `create database ${name}`)
+  return urlOf(server.connection, name)
 }
 
 async function useServer(): Promise<SharedServer> {

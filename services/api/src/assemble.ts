@@ -11,6 +11,7 @@ import { OidcVerifier } from './identity/oidc.ts'
 import { Sessions } from './identity/sessions.ts'
 import { openSecretStore } from './secrets/secret-store.ts'
 import { chainAuditTrail } from './store/audit-store.ts'
+import { writeSecretFile } from './identity/signing-key.ts'
 import { lockDataFolder } from './store/data-lock.ts'
 import type { Streaks } from './status/quorum.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
@@ -22,7 +23,7 @@ import type { Deps, Log } from './verbs/deps.ts'
 import { Counts } from './verbs/counts.ts'
 import { EventFeed } from './verbs/event-feed.ts'
 import { ControllerKeys } from './verbs/controller-keys.ts'
-import { makeFirstApiKey, openController } from './verbs/first-start.ts'
+import { keyGiven, keyInFile, makeFirstApiKey, openController } from './verbs/first-start.ts'
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import { quorumRound } from './verbs/quorum-round.ts'
@@ -65,7 +66,9 @@ export async function assemble(
     await database.db.transaction(chainAuditTrail)
     const controllerKeys = await openKeys(database, settings, dataDir)
     const keyFile = join(dataDir, 'admin.key')
-    const secret = await makeFirstApiKey({ database, now }, keyFile)
+    const secret = await makeFirstApiKey({ database, now }, (text) =>
+      writeSecretFile(keyFile, `${text}\n`),
+    )
     const live = await LiveFleet.load(database)
     const events = await EventFeed.load(database, live.waiters)
     const { name, pollSeconds, requestsPerSecond } = settings
@@ -87,6 +90,7 @@ export async function assemble(
       name,
       pollSeconds,
       requestsPerSecond,
+      holdsPolls: true,
       now,
       log,
     }
@@ -127,7 +131,10 @@ async function openKeys(
 ): Promise<ControllerKeys> {
   const file = settings.signingKeyFile ?? join(dataDir, 'signing.key')
   const given = settings.signingKeys
-  const first = await openController(database, file, given[0])
+  const first = await openController(
+    database,
+    given[0] === undefined ? keyInFile(file) : keyGiven(given[0]),
+  )
   const keys: ControllerKeys = new ControllerKeys(
     first,
     given.length === 0

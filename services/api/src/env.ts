@@ -92,10 +92,7 @@ export function readEnv(): Readonly<Record<string, string | undefined>> {
 /** Throws an Error whose message names every wrong variable. */
 export function parseEnv(env: Readonly<Record<string, string | undefined>>): Settings {
   const parsed = envSchema.safeParse(env)
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
-    throw new Error(`settings are wrong: ${lines.join('; ')}`)
-  }
+  if (!parsed.success) throw wrongSettings(parsed.error)
   const values = parsed.data
   return {
     listen: values.LVSFLEET_LISTEN,
@@ -119,4 +116,9 @@ export function parseEnv(env: Readonly<Record<string, string | undefined>>): Set
     webhookHttp: values.LVSFLEET_WEBHOOK_HTTP,
     logLevel: values.LVSFLEET_LOG,
   }
+}
+
+export function wrongSettings(error: z.ZodError): Error {
+  const lines = error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
+  return new Error(`settings are wrong: ${lines.join('; ')}`)
 }

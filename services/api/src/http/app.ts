@@ -40,7 +40,13 @@ const OPEN_PATHS = new Set(['/v1/enrol', '/v1/enrol/challenge', '/v1/agent/token
 
 export type App = OpenAPIHono<AppEnv>
 
-export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): App {
+type AppOptions = {
+  readonly first?: MiddlewareHandler<AppEnv> | undefined
+  readonly streamTimes?: StreamTimes | undefined
+}
+
+/** `first` runs before anything else below `/v1`, if it is given. */
+export function createApp(deps: Deps, { first, streamTimes = STREAM_TIMES }: AppOptions = {}): App {
   const app = new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
       if (!result.success) throw refusal(result.target, result.error)
@@ -58,6 +64,7 @@ export function createApp(deps: Deps, streamTimes: StreamTimes = STREAM_TIMES): 
     )
   })
 
+  if (first !== undefined) app.use('/v1/*', first)
   app.use('/v1/agent/state', idlePoll(deps))
   app.use(countRequests(deps))
   app.use(async (c, next) => {

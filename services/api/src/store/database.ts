@@ -7,7 +7,7 @@ import pg from 'pg'
 
 export type Connection = Pick<
   pg.PoolConfig,
-  'connectionString' | 'host' | 'port' | 'user' | 'password' | 'database'
+  'connectionString' | 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl' | 'options'
 >
 
 export type Db = ReturnType<typeof makeDrizzle>

@@ -1,17 +1,23 @@
 /** Brings the tables up to date, one process at a time: drizzle's migrate() takes no lock of its own. */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
-import { clientConfig, type Connection, type Queryable } from './database.ts'
+import { clientConfig, sqlState, type Connection, type Queryable } from './database.ts'
 
 /** Any constant works as long as nothing else in the database uses it: "lvsm". */
 const MIGRATION_LOCK = 0x6c76736d
 const MIGRATION_TIMEOUT_MS = 300_000
+/** SQLSTATE: a database that nobody ever migrated. */
+const UNDEFINED_TABLE = '42P01'
 
-export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../../../migrations', import.meta.url))
+/** Beside a bundle, or at the root of the repository. */
+export const MIGRATIONS_FOLDER =
+  ['./migrations', '../../../../migrations']
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((path) => existsSync(path)) ?? 'migrations'
 
 export async function migrateDatabase(
   connection: Connection,
@@ -39,6 +45,8 @@ export async function missingMigrations(
   folder = MIGRATIONS_FOLDER,
 ): Promise<number> {
   const known = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  const applied = await db.$count(sql`drizzle.__drizzle_migrations`)
+  const applied = await db
+    .$count(sql`drizzle.__drizzle_migrations`)
+    .catch((error: unknown) => (sqlState(error) === UNDEFINED_TABLE ? 0 : Promise.reject(error)))
   return Math.max(0, known.length - applied)
 }

@@ -1,4 +1,4 @@
-/** Deps: what verbs and routes are given. Built once in `open-api.ts`; tests build it with their own clock. */
+/** Deps: what verbs and routes are given. Built once in `assemble.ts` or `assemble-lambda.ts`; tests build it with their own clock. */
 import type { OidcVerifier } from '../identity/oidc.ts'
 import type { Sessions } from '../identity/sessions.ts'
 import type { SecretStore } from '../secrets/secret.ts'
@@ -35,6 +35,8 @@ export type Deps = {
   readonly pollSeconds: number
   /** Of one identity, in the long run; ten times as many at once. */
   readonly requestsPerSecond: number
+  /** Whether a poll may wait for news; where each moment of waiting is paid for it may not. */
+  readonly holdsPolls: boolean
   readonly now: () => Date
   readonly log: Log
 }

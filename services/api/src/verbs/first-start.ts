@@ -11,41 +11,62 @@ import {
   type Signer,
 } from '../identity/signing-key.ts'
 import { thumbprintOf } from '../identity/public-key.ts'
-import { insertController, loadController, lockPublish } from '../store/controller-store.ts'
+import {
+  insertController,
+  loadController,
+  lockPublish,
+  type Controller,
+} from '../store/controller-store.ts'
 import type { Database } from '../store/database.ts'
 import { countUsableAdminKeys } from '../store/token-store.ts'
 import { writeApiKey } from './api-keys.ts'
 
-/** The signer of this database's states. */
-export async function openController(
-  database: Database,
-  keyFile: string,
-  given?: Signer,
-): Promise<Signer> {
+/** Where the controller's key is kept; `name` is for messages. */
+export type KeyPlace = {
+  readonly name: string
+  readonly read: () => Promise<Signer | undefined>
+  readonly make: () => Promise<Signer>
+}
+
+export function keyInFile(file: string): KeyPlace {
+  return { name: file, read: () => readSigningKey(file), make: () => makeKeyFile(file) }
+}
+
+/** One that was told, from the environment or Parameter Store. */
+export function keyGiven(signer: Signer): KeyPlace {
+  const same = async () => signer
+  return { name: 'LVSFLEET_SIGNING_KEY', read: same, make: same }
+}
+
+/** The signer of this database's states; made now when the database is new. */
+export async function openController(database: Database, place: KeyPlace): Promise<Signer> {
   return database.db.transaction(async (tx) => {
     await lockPublish(tx)
     const known = await loadController(tx)
-    const held = given ?? (await readSigningKey(keyFile))
-    if (known === undefined) {
-      const signer = held ?? (await makeKeyFile(keyFile))
-      await insertController(tx, { epoch: 1, keys: [signer.publicKey] })
-      return signer
-    }
-    const thumbprints = known.keys.map(thumbprintOf)
-    if (held === undefined) {
-      throw new Error(
-        `the database is signed by controller key ${thumbprints.join(', ')}, and ${keyFile} is missing; ` +
-          'put that key there or set LVSFLEET_SIGNING_KEY_FILE: agents would reject a new one',
-      )
-    }
-    if (!thumbprints.includes(held.thumbprint)) {
-      throw new Error(
-        `${keyFile} is key ${held.thumbprint}, but the database is signed by ${thumbprints.join(', ')}; ` +
-          'put that key there or use another database',
-      )
-    }
-    return held
+    const held = await place.read()
+    if (known !== undefined) return signerOf(known, held, place.name)
+    const signer = held ?? (await place.make())
+    await insertController(tx, { epoch: 1, keys: [signer.publicKey] })
+    return signer
   })
+}
+
+/** The key that was found, if it is one that signs this database; throws what to do otherwise. */
+export function signerOf(known: Controller, held: Signer | undefined, place: string): Signer {
+  const thumbprints = known.keys.map(thumbprintOf)
+  if (held === undefined) {
+    throw new Error(
+      `the database is signed by controller key ${thumbprints.join(', ')}, and ${place} is missing; ` +
+        'put that key there or set LVSFLEET_SIGNING_KEY_FILE: agents would reject a new one',
+    )
+  }
+  if (!thumbprints.includes(held.thumbprint)) {
+    throw new Error(
+      `${place} is key ${held.thumbprint}, but the database is signed by ${thumbprints.join(', ')}; ` +
+        'put that key there or use another database',
+    )
+  }
+  return held
 }
 
 async function makeKeyFile(file: string): Promise<Signer> {
@@ -61,7 +82,7 @@ async function makeKeyFile(file: string): Promise<Signer> {
  */
 export async function makeFirstApiKey(
   deps: { readonly database: Database; readonly now: () => Date },
-  file: string,
+  keep: (secret: string) => Promise<void>,
 ): Promise<string | undefined> {
   return deps.database.db.transaction(async (tx) => {
     await lockPublish(tx)
@@ -75,7 +96,7 @@ export async function makeFirstApiKey(
     } as const
     const made = { actor: 'first-start', at: deps.now(), notAfter: null }
     const { secret } = await writeApiKey(tx, made, wanted)
-    await writeSecretFile(file, `${secret}\n`)
+    await keep(secret)
     return secret
   })
 }

@@ -104,6 +104,11 @@ export class LiveFleet {
     this.#stale = true
   }
 
+  /** Whether a database at `revision` knows something that this process does not. */
+  isBehind(revision: number): boolean {
+    return this.#stale || revision !== this.#snapshot.revision
+  }
+
   /** Within `exclusive`: the snapshot at the database's newest revision. */
   async refresh(db: Queryable = this.#database.db): Promise<Snapshot> {
     const revision = await latestRevision(db)

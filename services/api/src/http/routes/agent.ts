@@ -129,7 +129,8 @@ export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   )
 
   app.openapi(stateRoute, async (c) => {
-    const { wait, have } = c.req.valid('query')
+    const { wait: wished, have } = c.req.valid('query')
+    const wait = deps.holdsPolls ? wished : 0
     const identity = c.get('identity')
     const held = c.req.header('if-none-match')?.replace(/^W\//, '')
     const state = await pollState(deps, identity, {

@@ -59,7 +59,7 @@ const streamRoute = createRoute({
         'Server-sent events, from now on, or after `Last-Event-ID` (or `after`); ids are cursors, `data` is an Event',
       content: { 'text/event-stream': { schema: z.string() } },
     },
-    ...problems(410, 429),
+    ...problems(404, 410, 429),
   },
 })
 
@@ -76,7 +76,7 @@ export function eventRoutes(app: OpenAPIHono<AppEnv>, deps: Deps, times: StreamT
             after,
             limit,
             filter,
-            waitMs: wait * 1_000,
+            waitMs: deps.holdsPolls ? wait * 1_000 : 0,
             signal: () => c.req.raw.signal,
           })
         : await readNewestEvents(deps, { limit, filter })
@@ -84,6 +84,12 @@ export function eventRoutes(app: OpenAPIHono<AppEnv>, deps: Deps, times: StreamT
   })
 
   app.openapi(streamRoute, async (c) => {
+    if (!deps.holdsPolls) {
+      throw new ApiError(
+        'not-found',
+        'this API runs as a function and holds no stream: poll /v1/events',
+      )
+    }
     const { after, ...rest } = c.req.valid('query')
     const from = c.req.valid('header')['last-event-id'] ?? after
     const filter = filterOf(rest)

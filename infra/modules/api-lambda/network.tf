@@ -1,0 +1,61 @@
+# The functions reach the database and AWS's own interfaces, and nothing reaches them but Lambda itself.
+
+resource "aws_security_group" "functions" {
+  name        = "${var.name}-functions"
+  description = "The functions of ${var.name}"
+  vpc_id      = var.vpc_id
+}
+
+resource "aws_vpc_security_group_egress_rule" "database" {
+  security_group_id            = aws_security_group.functions.id
+  description                  = "Postgres"
+  referenced_security_group_id = var.database.security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = var.database.port
+  to_port                      = var.database.port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database" {
+  security_group_id            = var.database.security_group_id
+  description                  = "Functions of ${var.name}"
+  referenced_security_group_id = aws_security_group.functions.id
+  ip_protocol                  = "tcp"
+  from_port                    = var.database.port
+  to_port                      = var.database.port
+}
+
+resource "aws_vpc_security_group_egress_rule" "https" {
+  security_group_id = aws_security_group.functions.id
+  description       = "Parameter Store"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_security_group" "endpoint" {
+  count       = var.create_ssm_endpoint ? 1 : 0
+  name        = "${var.name}-ssm-endpoint"
+  description = "Parameter Store for the functions of ${var.name}"
+  vpc_id      = var.vpc_id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "endpoint" {
+  count                        = var.create_ssm_endpoint ? 1 : 0
+  security_group_id            = aws_security_group.endpoint[0].id
+  description                  = "Functions of ${var.name}"
+  referenced_security_group_id = aws_security_group.functions.id
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+}
+
+resource "aws_vpc_endpoint" "ssm" {
+  count               = var.create_ssm_endpoint ? 1 : 0
+  vpc_id              = var.vpc_id
+  service_name        = "com.amazonaws.${local.region}.ssm"
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = var.subnet_ids
+  security_group_ids  = [aws_security_group.endpoint[0].id]
+  private_dns_enabled = true
+}

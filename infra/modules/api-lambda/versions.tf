@@ -1,0 +1,10 @@
+terraform {
+  # Write-only arguments and ephemeral resources.
+  required_version = ">= 1.11"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.45"
+    }
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * A stand-in for the AWS provider: the true schema, resources in terraform's own state, and invented values for what
+ * AWS would compute. It reaches nothing. `schema.json` lies beside it.
+ */
+import { readFileSync } from 'node:fs'
+import type { Block, CtyType } from '../../clients/terraform-provider/src/core/schema.ts'
+import { serveProvider, type Provider } from '../../clients/terraform-provider/src/core/serve.ts'
+import { UNKNOWN, Unknown } from '../../clients/terraform-provider/src/core/values.ts'
+import type { AwsSchema } from './aws-schema.ts'
+
+type Values = Readonly<Record<string, unknown>>
+
+// Written by `double-mirror.ts` from the type that it is read as.
+const schema = JSON.parse(readFileSync(`${import.meta.dirname}/schema.json`, 'utf8')) as AwsSchema
+
+const PROVIDER: Block = {
+  attributes: [
+    { name: 'region', type: 'string', optional: true },
+    { name: 'profile', type: 'string', optional: true },
+  ],
+  blocks: [
+    {
+      name: 'default_tags',
+      nesting: 'list',
+      maxItems: 1,
+      block: {
+        attributes: [{ name: 'tags', type: ['map', 'string'], optional: true }],
+        blocks: [],
+      },
+    },
+  ],
+}
+
+/** The package has no ephemeral resources; this one is written by hand, after its documentation. */
+const RANDOM_PASSWORD: Block = {
+  attributes: [
+    { name: 'exclude_characters', type: 'string', optional: true },
+    { name: 'exclude_lowercase', type: 'bool', optional: true },
+    { name: 'exclude_numbers', type: 'bool', optional: true },
+    { name: 'exclude_punctuation', type: 'bool', optional: true },
+    { name: 'exclude_uppercase', type: 'bool', optional: true },
+    { name: 'include_space', type: 'bool', optional: true },
+    { name: 'password_length', type: 'number', optional: true },
+    { name: 'random_password', type: 'string', computed: true },
+    { name: 'region', type: 'string', optional: true, computed: true },
+    { name: 'require_each_included_type', type: 'bool', optional: true },
+  ],
+  blocks: [],
+}
+
+const ephemerals = { aws_secretsmanager_random_password: RANDOM_PASSWORD }
+
+/** The package does not say which arguments are write-only; AWS names them so. */
+function markWriteOnly(block: Block): Block {
+  return {
+    attributes: block.attributes.map((one) =>
+      one.name.endsWith('_wo') ? { ...one, writeOnly: true } : one,
+    ),
+    blocks: block.blocks,
+  }
+}
+
+/** Missing computed values become what `instead` gives; write-only ones are never kept. */
+function fill(
+  block: Block,
+  value: unknown,
+  instead: (path: string, type: CtyType) => unknown,
+): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const given = value as Values
+  const attributes = block.attributes.map(({ name, type, computed, writeOnly }) => {
+    const held = given[name] ?? null
+    if (writeOnly === true) return [name, null] as const
+    const isOpen = held === null || held instanceof Unknown
+    return [name, computed === true && isOpen ? instead(name, type) : held] as const
+  })
+  const blocks = block.blocks.map(({ name, block: inner }) => {
+    const held = given[name] ?? null
+    const filled = Array.isArray(held)
+      ? held.map((item) => fill(inner, item, instead))
+      : fill(inner, held, instead)
+    return [name, filled] as const
+  })
+  return Object.fromEntries([...attributes, ...blocks])
+}
+
+let made = 0
+
+function invent(kind: string): (name: string, type: CtyType) => unknown {
+  const number = ++made
+  const value = (name: string, type: CtyType): unknown => {
+    if (type === 'string')
+      return name === 'arn' ? `arn:aws:double:::${kind}/${number}` : `${kind}-${name}-${number}`
+    if (type === 'number') return number
+    if (type === 'bool') return false
+    if (type === 'dynamic') return null
+    if (type[0] === 'object')
+      return Object.fromEntries(Object.entries(type[1]).map(([key, one]) => [key, value(key, one)]))
+    if (type[0] === 'map') return {}
+    return type[1] === 'string'
+      ? [`${kind}-${name}-${number}-a`, `${kind}-${name}-${number}-b`]
+      : []
+  }
+  return value
+}
+
+const resources = Object.fromEntries(
+  Object.entries(schema.resources).map(([name, block]) => [name, markWriteOnly(block)]),
+)
+const blockOf = (blocks: Readonly<Record<string, Block>>, type: string): Block => {
+  const block = blocks[type]
+  if (block === undefined) throw new Error(`${type} is unknown`)
+  return block
+}
+
+const double: Provider = {
+  provider: PROVIDER,
+  resources,
+  dataSources: schema.dataSources,
+  ephemerals,
+  configure: () => Promise.resolve(),
+  plan: ({ type, planned }) =>
+    Promise.resolve(
+      planned === null ? null : fill(blockOf(resources, type), planned, () => UNKNOWN),
+    ),
+  apply: ({ type, planned }) =>
+    Promise.resolve(
+      planned === null ? null : fill(blockOf(resources, type), planned, invent(type)),
+    ),
+  read: (_, state) => Promise.resolve(state),
+  readData: (type, config) =>
+    Promise.resolve(fill(blockOf(schema.dataSources, type), config, invent(type))),
+  open: (type, config) => Promise.resolve(fill(blockOf(ephemerals, type), config, invent(type))),
+}
+
+serveProvider(double, process.env)
