@@ -208,9 +208,11 @@ describe('lvsfleet audit verify', () => {
     ['a removal', `delete from audit_events where number = ${middle}`, /does not follow/],
     [
       'a swap',
-      `update audit_events set number = -number where number = ${middle};
-       update audit_events set number = -number - 100000 where number < 0;
-       update audit_events set number = -number where number < -1000`,
+      `update audit_events a set at = b.at, actor = b.actor, action = b.action, subject = b.subject,
+         revision = b.revision, detail = b.detail, hash = b.hash
+       from audit_events b
+       where (a.number = ${middle} and b.number = (select max(number) - 1 from audit_events))
+          or (b.number = ${middle} and a.number = (select max(number) - 1 from audit_events))`,
       /does not follow/,
     ],
     [
