@@ -176,3 +176,35 @@ export const revisionListSchema = z.object({
 /** What a single mutation answers without dry run. */
 export const writtenSchema = z.object({ revision: z.int() })
 export const secretSchema = z.object({ id: z.string(), token: z.string(), expiresAt: z.string() })
+
+export const pendingListSchema = z.object({
+  items: z.array(
+    z.looseObject({
+      id: z.string(),
+      state: z.string(),
+      role: z.string(),
+      name: z.string(),
+      site: z.string(),
+      by: z.string(),
+      evidence: z.record(z.string(), z.string()),
+      createdAt: z.string(),
+    }),
+  ),
+})
+export const ruleListSchema = z.object({
+  items: z.array(
+    z.looseObject({
+      name: z.string(),
+      aws: z.looseObject({ arn: z.string() }),
+      role: z.string(),
+      hostName: z.string(),
+      site: z.string(),
+      approval: z.string(),
+    }),
+  ),
+})
+export const controllerSchema = z.object({
+  signing: z.string(),
+  keySerial: z.int(),
+  keys: z.array(z.unknown()),
+})

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { ZodError } from 'zod'
 import { CliError } from './cli-error.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
+import { addEnrolmentCommands } from './commands/enrolment.ts'
 import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHealthCommand } from './commands/health.ts'
@@ -38,6 +39,7 @@ addFleetCommands(program)
 addObjectCommands(program)
 addOverrideCommand(program)
 addHostCommands(program)
+addEnrolmentCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)
 addHealthCommand(program)
