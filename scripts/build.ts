@@ -50,8 +50,8 @@ export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
     plugins: [
       {
         name: 'aws-apart',
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /\/aws-bundle\.ts$/ }, () => ({
+        setup: (bundle) =>
+          bundle.onResolve({ filter: /\/aws-bundle\.ts$/ }, () => ({
             path: `./${basename(awsFile)}`,
             external: true,
           })),

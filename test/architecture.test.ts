@@ -108,6 +108,12 @@ const RULES: { name: string; within: RegExp; forbidden: RegExp; except?: RegExp 
     except: new RegExp(`^${AGENT}/kernel/`),
   },
   {
+    name: 'the AWS SDK stays where it is loaded on demand',
+    within: /./,
+    forbidden: /^(@aws-sdk|@smithy)\//,
+    except: new RegExp(`^(${AGENT}/aws|${API}/secrets)/`),
+  },
+  {
     name: "the agent's plan does no I/O",
     within: new RegExp(`^${AGENT}/plan/`),
     forbidden: /^(node:|jose|netlink|koffi)/,

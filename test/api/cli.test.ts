@@ -1,6 +1,10 @@
 /** The CLI as an operator runs it: its own process against a real API, what it prints and how it exits. */
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { makeAgentClient } from '../fakes/agent-client.ts'
 import { startTestApi, type TestApi } from './harness.ts'
 import { root, runCli } from './run-cli.ts'
 
@@ -63,6 +67,39 @@ describe('lvsfleet', () => {
     assert.match(token.stdout, /^lvsj_\w+_\S+\n$/)
     assert.match((await run(['get', 'pools'])).stdout, /web +rs-a1:300/)
     assert.match((await run(['get', 'pool', 'web'])).stdout, /weight: 300/)
+  })
+
+  it('lets hosts in, holds them off, and replaces the key that signs', async () => {
+    assert.match((await run(['enrolments'])).stdout, /nobody waits/)
+    assert.match((await run(['enrolment-rules'])).stdout, /there is no rule/)
+    const rule = {
+      aws: { account: '123456789012', arn: 'arn:aws:sts::123456789012:assumed-role/lvs/*' },
+      role: 'director',
+      site: 'a',
+    }
+    const file = join(await mkdtemp(join(tmpdir(), 'lvsfleet-cli-')), 'rule.yaml')
+    await writeFile(file, JSON.stringify(rule))
+    assert.equal((await run(['enrolment-rules', 'put', 'edge', '-f', file])).code, 0)
+    await rm(dirname(file), { recursive: true })
+    assert.match((await run(['enrolment-rules'])).stdout, /edge +arn:aws.* +director\/\{instance\}/)
+    assert.equal((await run(['enrolment-rules', 'delete', 'edge'])).code, 0)
+    const made = ['join-token', '--role', 'real-server', '--site', 'a', '--manual']
+    const token = (await run([...made, '--label', 'tier=web'])).stdout.trim()
+    const agent = makeAgentClient(api.url)
+    const host = { role: 'real-server', name: 'rs-wait', addresses: ['10.1.0.99'] } as const
+    assert.equal((await agent.enrol(token, host)).status, 202)
+    const shown = (await run(['enrolments'])).stdout
+    const id = /^([0-9a-f-]{36}) +waiting +real-server\/rs-wait/m.exec(shown)?.[1] ?? shown
+    assert.deepEqual(await run(['approve', id]), { code: 0, stdout: 'done\n', stderr: '' })
+    assert.equal((await run(['refuse', id])).code, 1)
+    assert.equal((await agent.enrol(token, host)).status, 200)
+    assert.match((await run(['release', 'real-server/rs-wait'])).stderr, /not quarantined/)
+    assert.equal((await run(['revoke', 'real-server/rs-wait'])).code, 0)
+    assert.equal((await run(['revoke', 'real-server/rs-wait'])).code, 1)
+    assert.equal((await run(['controller-key', 'retire'])).code, 1)
+    assert.match((await run(['controller-key', 'announce'])).stdout, /agents trust 2 key/)
+    assert.equal((await run(['controller-key', 'leap'])).code, 2)
+    assert.equal((await run(['delete', 'real-servers', 'rs-wait'])).code, 0)
   })
 
   const REFUSALS: { name: string; words: string[]; input?: string; code: number; says: RegExp }[] =

@@ -187,7 +187,11 @@ describe('the key of a host', () => {
     assert.ok(keys !== undefined)
     let nowMs = Date.now()
     const deps = {
-      ...{ disk, keys, random: () => 0.5, everyDays: 7, log: () => undefined },
+      disk,
+      keys,
+      random: () => 0.5,
+      everyDays: 7,
+      log: () => undefined,
       clock: { ...createFakeClock(), wallMs: () => nowMs },
       controlPlane: {
         rotateKey: async () => {

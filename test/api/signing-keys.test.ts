@@ -169,7 +169,11 @@ describe('the signing key', () => {
     test(`is not changed by ${name}`, async () => {
       const trusted = newSigningKey()
       const identity = enrolAnswerSchema.parse({
-        ...{ hostId: 'h', name: 'n', role: 'director', site: 's', audience: 'a' },
+        hostId: 'h',
+        name: 'n',
+        role: 'director',
+        site: 's',
+        audience: 'a',
         controllerKeys: [trusted.signer.publicKey],
         keySerial: 3,
       })

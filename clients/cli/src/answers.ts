@@ -233,3 +233,35 @@ const webhookSchema = z.looseObject({
 })
 export const webhookListSchema = z.object({ items: z.array(webhookSchema) })
 export const newWebhookSchema = webhookSchema.extend({ secret: z.string() })
+
+export const pendingListSchema = z.object({
+  items: z.array(
+    z.looseObject({
+      id: z.string(),
+      state: z.string(),
+      role: z.string(),
+      name: z.string(),
+      site: z.string(),
+      by: z.string(),
+      evidence: z.record(z.string(), z.string()),
+      createdAt: z.string(),
+    }),
+  ),
+})
+export const ruleListSchema = z.object({
+  items: z.array(
+    z.looseObject({
+      name: z.string(),
+      aws: z.looseObject({ arn: z.string() }),
+      role: z.string(),
+      hostName: z.string(),
+      site: z.string(),
+      approval: z.string(),
+    }),
+  ),
+})
+export const controllerSchema = z.object({
+  signing: z.string(),
+  keySerial: z.int(),
+  keys: z.array(z.unknown()),
+})

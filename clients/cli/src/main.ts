@@ -8,6 +8,7 @@ import { addAuditCommands } from './commands/audit.ts'
 import { addDoctorCommands } from './commands/doctor.ts'
 import { addDrainCommands } from './commands/drain.ts'
 import { addEventCommands } from './commands/events.ts'
+import { addEnrolmentCommands } from './commands/enrolment.ts'
 import { addExplainCommand } from './commands/explain.ts'
 import { addFleetCommands } from './commands/fleet.ts'
 import { addHealthCommand } from './commands/health.ts'
@@ -49,6 +50,7 @@ addObjectCommands(program)
 addOverrideCommand(program)
 addDrainCommands(program)
 addHostCommands(program)
+addEnrolmentCommands(program)
 addExplainCommand(program)
 addDoctorCommands(program)
 addHealthCommand(program)

@@ -55,6 +55,9 @@ export function addHostCommands(program: Command): void {
     .option('--name <name>', 'only the host of this name')
     .option('--ttl <seconds>', 'how long it is good', '3600')
     .option('--uses <n>', 'how many hosts may use it', '1')
+    .option('--label <key=value...>', 'for the host, where enrolment creates it')
+    .option('--manual', 'a person lets each host in: see enrolments')
+    .option('--replaces', 'the host may take an enrolled name: after a re-install')
     .addHelpText('after', '\nExample:\n  lvsfleet join-token --role director --site a --name dir-a')
     .action(async (options: JoinOptions, command: Command) =>
       joinToken(contextOf(command), options),
@@ -71,6 +74,9 @@ type JoinOptions = {
   readonly name?: string
   readonly ttl: string
   readonly uses: string
+  readonly label?: readonly string[]
+  readonly manual?: boolean
+  readonly replaces?: boolean
 }
 
 async function status(
@@ -101,7 +107,7 @@ function statusTable(hosts: readonly Host[]): string {
     ['HOST', 'SITE', 'PUBLISHED', 'APPLIED', 'CONVERGED', 'NOTES'],
     hosts.map((host) => {
       const converged = conditionOf(host, 'converged')
-      const notes = ['drifted', 'rejected', 'held', 'mtu-too-small', 'stale']
+      const notes = ['quarantined', 'drifted', 'rejected', 'held', 'mtu-too-small', 'stale']
         .map((type) => ({ type, ...conditionOf(host, type) }))
         .filter((condition) => condition.status)
         .map(({ type, message }) => `${type}: ${message}`)
@@ -134,6 +140,9 @@ async function joinToken({ api, output }: Context, options: JoinOptions): Promis
     ...(options.name === undefined ? {} : { name: options.name }),
     ttlSeconds: wholeNumber('--ttl', options.ttl),
     maxUses: wholeNumber('--uses', options.uses),
+    labels: labelsOf(options.label ?? []),
+    approval: options.manual === true ? 'manual' : 'auto',
+    replaces: options.replaces === true,
   }
   const answer = secretSchema.parse(
     await api.json({ method: 'POST', path: '/v1/join-tokens', body }),
@@ -159,7 +168,17 @@ async function revisions({ api, output }: Context): Promise<void> {
   )
 }
 
-function hostPath(host: string): string {
+function labelsOf(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, key, value] = /^([^=]+)=(.*)$/.exec(pair) ?? []
+      if (key === undefined) throw new CliError(`--label ${pair} is not KEY=VALUE`, 2)
+      return [key, value ?? '']
+    }),
+  )
+}
+
+export function hostPath(host: string): string {
   const [role, name] = host.includes('/') ? host.split('/', 2) : ['real-server', host]
   if (role !== 'director' && role !== 'real-server') {
     throw new CliError(`${host} is no host: use director/NAME or real-server/NAME`, 2)

@@ -148,7 +148,7 @@ function connect(config: Config, outside: Outside, session: Session): Connected 
     identity,
     keys,
     chain: openChain(session.disk),
-    onKeyLists: trust.learn,
+    onKeyLists: (lists) => trust.learn(lists),
   })
   const reporter = createReporter({
     ...outside,

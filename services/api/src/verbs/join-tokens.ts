@@ -52,7 +52,15 @@ export async function writeJoinToken(
   const { role, site, name, labels, approval, replaces, maxUses, ttlSeconds } = wanted
   const expiresAt = new Date(createdAt.getTime() + ttlSeconds * 1_000)
   const token = {
-    ...{ id, sha256, role, site, name, labels, approval, replaces, maxUses },
+    id,
+    sha256,
+    role,
+    site,
+    name,
+    labels,
+    approval,
+    replaces,
+    maxUses,
     uses: 0,
     createdBy: actor,
     createdAt,
