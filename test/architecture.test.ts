@@ -111,7 +111,7 @@ const RULES: { name: string; within: RegExp; forbidden: RegExp; except?: RegExp 
     name: 'the AWS SDK stays where it is loaded on demand',
     within: /./,
     forbidden: /^(@aws-sdk|@smithy)\//,
-    except: new RegExp(`^(${AGENT}/aws|${API}/secrets)/`),
+    except: new RegExp(`^(${AGENT}/aws|${API}/secrets|${API}/serverless)/`),
   },
   {
     name: "the agent's plan does no I/O",
