@@ -297,8 +297,8 @@ describe('reports make events', () => {
         line.includes('level.'),
       ),
       [
-        `warning level.changed: ${web.name} on dir-a: level 1 takes 30 %, from 0 %`,
         `warning level.changed: ${web.name} on dir-a: level 0 takes 70 %, from 100 %`,
+        `warning level.changed: ${web.name} on dir-a: level 1 takes 30 %, from 0 %`,
       ],
     )
   })
