@@ -66,10 +66,12 @@ export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
 const FROM_ENVIRONMENT = '@aws-sdk/credential-provider-env'
 
 /**
- * Left out of what Lambda loads: zod's messages in 50 languages, and every source of credentials but the environment,
- * which is where Lambda puts those of the function's role.
+ * Left out of what Lambda loads: zod's messages in 50 languages, what tells browsers apart, streams of events, and every source of credentials
+ * but the environment, which is where Lambda puts those of the function's role.
  */
 const LEFT_OUT: readonly { filter: RegExp; importer: RegExp; instead: string }[] = [
+  { filter: /^bowser$/, importer: /@(aws-sdk|smithy)/, instead: 'export default {}' },
+  { filter: /^@smithy\/core\/event-streams$/, importer: /@smithy\/core/, instead: 'export {}' },
   { filter: /locales\/index\.js$/, importer: /node_modules\/zod\//, instead: 'export {}' },
   {
     filter: /^@aws-sdk\/credential-provider-node$/,

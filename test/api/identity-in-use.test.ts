@@ -118,7 +118,7 @@ describe('the key of a host', () => {
     using thief = await start(before)
     assert.equal(await poll(thief), 'invalid-assertion', 'the old key is worth nothing')
     assert.equal(conditionOf(await hostOf(name), 'quarantined').status, false)
-    const audit = (await api.call('GET', '/v1/audit-events?limit=3')).body.items
+    const audit = (await api.call('GET', '/v1/audit-events?limit=50')).body.items
     assert.ok(audit.some((one: JsonBody) => one.action === 'host.rotate-key'))
   })
 

@@ -503,7 +503,7 @@ describe('a host', () => {
     assert.equal(state.body.services[0].name, 'web')
     const document = await api.call('GET', '/v1/hosts/director/dir-a/document')
     assert.equal(document.headers.get('content-type'), 'application/vnd.lvsfleet.state')
-    assert.match(document.text, /^[\w-]+\.[\w-]+\.[\w-]+\n\{/)
+    assert.match(document.text, /^[\w-]+\.[\w-]+\.[\w-]+\n\[.*\]\n\{/)
     const script = await api.call('GET', '/v1/hosts/director/dir-a/script')
     assert.match(script.text, /^#!\/bin\/sh/)
     const cloud = await api.call('GET', '/v1/hosts/director/dir-a/script?format=cloud-init')

@@ -12,6 +12,7 @@ import {
   type Access,
   type Permission,
 } from '../../services/api/src/http/permissions.ts'
+import { makeAgentClient } from '../fakes/agent-client.ts'
 import { twoSites } from './fleets.ts'
 import { makeCall, startTestApi, type JsonBody, type TestApi } from './harness.ts'
 import { enrolled, everyRole, keyFor, type Call } from './operators.ts'
@@ -32,8 +33,10 @@ const OBJECTS: Record<string, Record<Where, string>> = {
   pools: { own: 'local', foreign: 'db' },
   'virtual-services': { own: 'local', foreign: 'db' },
   overrides: { own: 'on-a', foreign: 'on-b' },
+  drains: { own: 'of-a', foreign: 'of-b' },
 }
 const SITE = { own: 'site-a', foreign: 'site-b' } as const
+const SERVER = { own: 'rs-a1', foreign: 'rs-b1' } as const
 const DIRECTOR = { own: 'dir-a', foreign: 'dir-b' } as const
 
 function fleet(): JsonBody {
@@ -53,7 +56,8 @@ let calls: Record<OperatorRole, Call>
 let agentToken = ''
 
 before(async () => {
-  api = await startTestApi()
+  // A stream ends soon, or nobody could say that it was served.
+  api = await startTestApi({ streamTimes: { heartbeatMs: 10, slowMs: 1_000, lifeMs: 50 } })
   assert.equal((await api.call('PUT', '/v1/fleet', fleet())).status, 200)
   for (const [name, realServer] of [
     ['on-a', 'rs-a1'],
@@ -62,6 +66,14 @@ before(async () => {
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
     const body = { realServer, kind: 'down', reason: 'x', expiresAt }
     assert.equal((await api.call('PUT', `/v1/overrides/${name}`, body)).status, 201)
+  }
+  for (const where of ['own', 'foreign'] as const) {
+    const deadline = new Date(Date.now() + 3_600_000).toISOString()
+    const body = { site: SITE[where], reason: 'x', deadline }
+    assert.equal(
+      (await api.call('PUT', `/v1/drains/${OBJECTS['drains']?.[where]}`, body)).status,
+      201,
+    )
   }
   calls = await everyRole(api)
   agentToken = (await enrolled(api, { role: 'real-server', name: 'rs-a2', site: 'site-a' }))
@@ -77,7 +89,10 @@ async function ask(permission: Permission, role: OperatorRole, where: Where): Pr
   if (name !== undefined && method !== 'GET') {
     const query = 'dryRun=true&allowShrink=true'
     if (method === 'DELETE') return { path: `/v1/${kind}/${name}?${query}` }
-    const change = kind === 'overrides' ? { reason: 'another' } : { labels: { asked: role } }
+    const change =
+      kind === 'overrides' || kind === 'drains'
+        ? { reason: 'another' }
+        : { labels: { asked: role } }
     const old = (await api.call('GET', `/v1/${kind}/${name}`)).body
     const body = method === 'PATCH' ? change : { ...old, ...change }
     return { path: `/v1/${kind}/${name}?${query}&force=true`, body }
@@ -94,6 +109,29 @@ async function ask(permission: Permission, role: OperatorRole, where: Where): Pr
       await enrolled(api, director)
       return { path: `/v1/hosts/director/${director.name}/revoke` }
     }
+    case 'POST /v1/hosts/{role}/{name}/release': {
+      await quarantine(where)
+      return { path: `/v1/hosts/director/${DIRECTOR[where]}/release` }
+    }
+    case 'POST /v1/webhooks':
+      return { path, body: webhook() }
+    case 'DELETE /v1/webhooks/{id}':
+    case 'POST /v1/webhooks/{id}/pause':
+    case 'POST /v1/webhooks/{id}/resume': {
+      const made = await api.call('POST', '/v1/webhooks', webhook())
+      assert.equal(made.status, 201, made.text)
+      return { path: path.replace('{id}', made.body.id) }
+    }
+    case 'GET /v1/enrolment-rules/{name}':
+    case 'PUT /v1/enrolment-rules/{name}':
+    case 'DELETE /v1/enrolment-rules/{name}': {
+      const body = ruleFor(where)
+      assert.equal((await api.call('PUT', '/v1/enrolment-rules/edge', body)).status, 200)
+      return { path: '/v1/enrolment-rules/edge', ...(method === 'PUT' ? { body } : {}) }
+    }
+    case 'POST /v1/pending-enrolments/{id}/approve':
+    case 'POST /v1/pending-enrolments/{id}/refuse':
+      return { path: path.replace('{id}', await waiting(where)) }
     case 'POST /v1/join-tokens':
       return { path, body: { role: 'director', site: SITE[where] } }
     case 'DELETE /v1/join-tokens/{id}': {
@@ -111,12 +149,52 @@ async function ask(permission: Permission, role: OperatorRole, where: Where): Pr
       const filled = path
         .replace('{number}', '1')
         .replace('{role}/{name}', `director/${DIRECTOR[where]}`)
-        .replace('{name}', name ?? 'web')
+        .replace('{name}', path.startsWith('/v1/drain-status/') ? 'of-a' : (name ?? 'web'))
+        .replace('{step}', 'announce')
       const query =
         path === '/v1/explain' ? `?director=dir-a&vip=10.1.0.100&port=80&protocol=tcp` : ''
       return { path: filled + query }
     }
   }
+}
+
+let made = 0
+
+function webhook() {
+  made++
+  return { name: `hook-${made}`, url: 'http://127.0.0.1:9/' }
+}
+
+function ruleFor(where: Where) {
+  const arn = 'arn:aws:sts::123456789012:assumed-role/lvs/*'
+  return { aws: { account: '123456789012', arn }, role: 'real-server', site: SITE[where] }
+}
+
+/** Id of a real server that a person must let in. */
+async function waiting(where: Where): Promise<string> {
+  const host = { role: 'real-server', name: SERVER[where] } as const
+  const wanted = { ...host, site: SITE[where], approval: 'manual' }
+  const token = (await api.call('POST', '/v1/join-tokens', wanted)).body.token
+  await makeAgentClient(api.url)
+    .join(token, host)
+    .catch(() => undefined)
+  const { items } = (await api.call('GET', '/v1/pending-enrolments')).body
+  const found = items.findLast(
+    (one: { name: string; state: string }) => one.name === host.name && one.state === 'waiting',
+  )
+  assert.ok(found, `${host.name} does not wait`)
+  return found.id
+}
+
+/** As if two hosts had its key. */
+async function quarantine(where: Where): Promise<void> {
+  const director = { role: 'director', name: DIRECTOR[where], site: SITE[where] } as const
+  await api.call('POST', `/v1/hosts/director/${director.name}/revoke`)
+  await enrolled(api, director)
+  await api.deps.database.pool.query(
+    "update hosts set state = 'quarantined', quarantine = 'two hosts' where name = $1 and state = 'active'",
+    [director.name],
+  )
 }
 
 /** A grant that a site operator of site A, and every role above, covers; and one that only an admin does. */
@@ -138,7 +216,7 @@ function expected(
 ): 'served' | 'forbidden' | 'hidden' {
   if (access === 'no') return 'forbidden'
   if (access === 'yes' || where === 'own' || isList(permission)) return 'served'
-  return permission.path.includes('{id}') || permission.path.endsWith('/revoke')
+  return permission.path.includes('{id}') || /\/(revoke|release)$/.test(permission.path)
     ? 'hidden'
     : 'forbidden'
 }

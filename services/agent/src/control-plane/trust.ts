@@ -27,18 +27,19 @@ export function openTrust(deps: {
   readonly log: Log
 }): LiveTrust {
   let identity = deps.identity
+  let keys = importKeys(identity)
   const { hostId } = identity
   return {
     wire: {
       hostId,
       get controllerKeys() {
-        return identity.controllerKeys.map(importPublicKey)
+        return keys.wire
       },
     },
     disk: {
       hostId,
       get controllerKeys() {
-        return [...identity.controllerKeys, ...(identity.formerKeys ?? [])].map(importPublicKey)
+        return keys.disk
       },
     },
     async learn(lists) {
@@ -47,12 +48,19 @@ export function openTrust(deps: {
       if (next === identity) return
       await saveIdentity(deps.disk, next)
       identity = next
+      keys = importKeys(next)
       deps.log('info', 'keys that sign states have changed', {
         serial: next.keySerial,
         keys: next.controllerKeys.map(thumbprint),
       })
     },
   }
+}
+
+/** Once for each change: every state that arrives asks for them. */
+function importKeys({ controllerKeys, formerKeys = [] }: HostIdentity) {
+  const wire = controllerKeys.map(importPublicKey)
+  return { wire, disk: [...wire, ...formerKeys.map(importPublicKey)] }
 }
 
 /** The identity with the keys of a list; undefined when the list is not newer or not by a key that is trusted. */

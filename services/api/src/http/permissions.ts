@@ -54,6 +54,7 @@ export const PERMISSIONS: readonly Permission[] = [
   open('POST /v1/agent/token'),
   { ...open('GET /v1/agent/state'), caller: 'agent' },
   { ...open('POST /v1/agent/report'), caller: 'agent' },
+  { ...open('POST /v1/agent/rotate-key'), caller: 'agent' },
   operator('GET /v1/fleet', READERS),
   operator('PUT /v1/fleet', CHANGERS),
   operator('GET /v1/revisions', READERS),
