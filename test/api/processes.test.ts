@@ -60,7 +60,7 @@ describe('two API processes on one Postgres', () => {
     await atA.text()
     const etag = atA.headers.get('etag') ?? ''
     const held = agent.state({ etag, waitSeconds: 20 })
-    await until(() => b.deps.live.waiters.size === 1, 'poll is held')
+    await until(() => b.deps.live.waiters.sizeOf('director/dir-a') === 1, 'poll is held')
     const written = performance.now()
     await a.call('PATCH', '/v1/virtual-services/web?force=true', { scheduler: 'wrr' })
     assert.equal((await held).status, 200)

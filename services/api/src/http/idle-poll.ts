@@ -1,7 +1,7 @@
 /**
  * The call that agents make most, answered before everything else: "is there anything newer?", no. Only that
  * answer is given here, to a token that is known in memory; whatever else is asked takes the ordinary way,
- * whose answer to the same question is the same.
+ * whose answer to the same question is the same, but for what it says of the rate: this costs too little to be counted.
  */
 import { POLL_SECONDS_HEADER } from '@lvs-fleet/contract'
 import type { MiddlewareHandler } from 'hono'

@@ -18,7 +18,9 @@ export function makeCatchUp(deps: Deps): CatchUp {
     if (askedAt !== undefined && now >= askedAt && now - askedAt < maxAgeMs) return
     const { db } = deps.database
     const marks = await askTwice(() => loadChangeMarks(db))
-    await Promise.all([deps.controllerKeys.refresh(db), deps.events.refresh()])
+    // One after the other: an instance may have but one connection.
+    await deps.controllerKeys.refresh(db)
+    await deps.events.refresh()
     if (deps.live.isBehind(marks.revision)) {
       // Too many writers wait: each of them refreshes as well.
       await deps.live.exclusive(() => deps.live.refresh())

@@ -10,7 +10,8 @@ import type { Waiters } from './waiters.ts'
 
 const KEEP_MAX = 2_000
 const PAGE_MAX = 500
-const WAKE = 'events'
+/** What followers of events wait for. */
+export const WAKE = 'events'
 /** Streams and polls that this process holds open for events. */
 const FOLLOWERS_MAX = 200
 

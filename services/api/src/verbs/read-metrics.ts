@@ -16,6 +16,7 @@ import { loadUnappliedSince } from '../store/state-store.ts'
 import { listWebhooks } from '../store/webhook-store.ts'
 import { LATENCY_BUCKETS } from './counts.ts'
 import type { Deps } from './deps.ts'
+import { WAKE } from './event-feed.ts'
 import { readHealth } from './read-health.ts'
 import { listHosts, type HostView } from './read-hosts.ts'
 
@@ -106,7 +107,7 @@ function measureProcess({ counts, events, live, database }: Deps, isDatabaseUp: 
     buckets: LATENCY_BUCKETS,
     deliveries,
     followers: events.followers,
-    heldPolls: live.waiters.size,
+    heldPolls: live.waiters.size - live.waiters.sizeOf(WAKE),
     pool: { open: totalCount, idle: idleCount, waiting: waitingCount },
     poolMax: options.max ?? 0,
     isDatabaseUp,

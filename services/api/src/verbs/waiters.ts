@@ -42,4 +42,9 @@ export class Waiters {
     for (const set of this.#waiting.values()) size += set.size
     return size
   }
+
+  /** How many wait for `key`. */
+  sizeOf(key: string): number {
+    return this.#waiting.get(key)?.size ?? 0
+  }
 }
