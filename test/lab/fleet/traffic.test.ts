@@ -23,7 +23,7 @@ describe('one intent over two sites', () => {
 
   for (const { client, family, address, vip } of CLIENTS) {
     it(`${client} is answered over ${family} by the real servers of both sites, by weight`, async () => {
-      const answers = await fleet.lab.get(client, { url: urlOf(vip), n: 40 })
+      const answers = await fleet.lab.get(client, { url: urlOf(vip), n: 40, timeoutMs: 5_000 })
       const each = Object.fromEntries(
         REAL_SERVERS.map((name) => [`${name}:80 from=${address}`, 10]),
       )
@@ -34,7 +34,9 @@ describe('one intent over two sites', () => {
   it('follows a changed weight: 3 to 1 to 1 to 1', async () => {
     await setWeights(fleet, { 'rs-b1': 300 })
     await fleet.converged(['dir-a', 'dir-b'])
-    const answers = byServer(await fleet.lab.get('cl-a', { url: 'http://10.1.0.100/', n: 60 }))
+    const answers = byServer(
+      await fleet.lab.get('cl-a', { url: 'http://10.1.0.100/', n: 60, timeoutMs: 5_000 }),
+    )
     assert.deepEqual(answers, { 'rs-a1': 10, 'rs-a2': 10, 'rs-b1': 30, 'rs-b2': 10 })
     await setWeights(fleet, {})
     await fleet.converged(['dir-a', 'dir-b'])
@@ -54,7 +56,7 @@ describe('one intent over two sites', () => {
         interface: 'eth0',
         filter: `src host ${vip} and tcp port 80`,
       })
-      await lab.get(client, { url: urlOf(vip), n: 8 })
+      await lab.get(client, { url: urlOf(vip), n: 8, timeoutMs: 5_000 })
       const [encapsulated, answered, throughDirector] = await Promise.all([
         tunnel.stop(),
         replies.stop(),
@@ -153,7 +155,9 @@ describe('one intent over two sites', () => {
   it('drains a site: no new connection goes there', async () => {
     await fleet.controller.call('PATCH', '/v1/sites/b?force=true', { state: 'drain' })
     await fleet.converged(['dir-a', 'dir-b'])
-    const answers = byServer(await fleet.lab.get('cl-b', { url: 'http://10.2.0.100/', n: 20 }))
+    const answers = byServer(
+      await fleet.lab.get('cl-b', { url: 'http://10.2.0.100/', n: 20, timeoutMs: 5_000 }),
+    )
     assert.deepEqual(answers, { 'rs-a1': 10, 'rs-a2': 10 })
     await fleet.controller.call('PATCH', '/v1/sites/b?force=true', { state: 'active' })
     await fleet.converged(['dir-a', 'dir-b'])

@@ -63,7 +63,8 @@ export function markCases(lab: () => Lab): void {
     )
     const [marks] = await kernel.steps({ do: 'observeMarks' })
     assert.deepEqual(marks, [PORTS])
-    const get = (port: number, n = 4) => lab().get('cl-a', { url: `http://${VIP}:${port}/`, n })
+    const get = (port: number, n = 4) =>
+      lab().get('cl-a', { url: `http://${VIP}:${port}/`, n, timeoutMs: 5_000 })
     for (const port of [8001, 8999]) {
       assert.deepEqual(await get(port), {
         [`rs-a1:${port} from=${CLIENT}`]: 2,
