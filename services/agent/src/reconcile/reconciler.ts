@@ -137,7 +137,10 @@ export function createReconciler(world: World): Reconciler {
       const now = world.clock.monotonicMs()
       for (const key of keys) if (world.troubles.isWaiting(key, now)) keys.delete(key)
       const work = toLookAt(keys)
-      return withFreed(world, 'drain', () => reconcileServices(world, work, 'drain'))
+      const look = () => reconcileServices(world, work, 'drain')
+      // Destinations that drain free no address: only a service that left the state does.
+      const frees = [...keys].some((key) => !world.inForce.services.has(key))
+      return frees ? withFreed(world, 'drain', look) : look()
     },
   }
 }
