@@ -119,6 +119,16 @@ class Run {
   }
 }
 
+/** Found by earlier runs: a clock set between two drains of one end, so that their deadlines by the boot clock are the same. */
+const FOUND: [Step[]][] = [1, -1].map((hours) => [
+  [
+    { do: 'drain', end: 0, seconds: 34 },
+    { do: 'jump', hours: -1 },
+    { do: 'drain', end: 0, seconds: 34 },
+    { do: 'jump', hours },
+  ],
+])
+
 test('nothing with a connection is removed before its deadline, and nothing that drains stays after it', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
@@ -134,6 +144,6 @@ test('nothing with a connection is removed before its deadline, and nothing that
       await run.pass(130)
       run.check(true)
     }),
-    { numRuns: 150 },
+    { numRuns: 150, examples: FOUND },
   )
 })

@@ -241,7 +241,10 @@ function concernsLedger(world: World, { key, plan, drainsBefore }: Planned): boo
   const owned = world.book.ledger.services.get(key)
   const drainSeconds = world.inForce.services.get(key)?.drainSeconds ?? owned
   return (
-    (plan.owned ? drainSeconds : undefined) !== owned || !sameDeadlines(plan.drains, drainsBefore)
+    (plan.owned ? drainSeconds : undefined) !== owned ||
+    !sameDeadlines(plan.drains, drainsBefore) ||
+    // May change alone: the wall clock was set, and the operator asked again.
+    !sameDeadlines(plan.asked, world.book.ledger.askedDrains.get(key) ?? NO_DRAINS)
   )
 }
 
