@@ -8,6 +8,7 @@ import { Outside } from './outside.ts'
 import { record, type Measured } from './record.ts'
 import type { Row } from './row.ts'
 import { agentRow } from './rows/agent.ts'
+import { changeRow } from './rows/change.ts'
 import { checksRow } from './rows/checks.ts'
 import { pollRow } from './rows/poll.ts'
 import { programRow } from './rows/program.ts'
@@ -15,7 +16,7 @@ import { reloadRow } from './rows/reload.ts'
 import { tableOf } from './table.ts'
 
 /** Natively measured first: no guest takes its share of the machine yet. */
-const ROWS: readonly Row[] = [pollRow, checksRow, programRow, reloadRow, agentRow]
+const ROWS: readonly Row[] = [pollRow, checksRow, changeRow, programRow, reloadRow, agentRow]
 
 const HELP = `npm run bench [-- OPTIONS]
 

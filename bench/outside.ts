@@ -1,4 +1,8 @@
 /** What rows measure on: a controller and one guest, started when a row first asks, ended with the run. */
+import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Controller } from '../test/lab/fleet/controller.ts'
 import { FleetLab } from '../test/lab/fleet/fleet-lab.ts'
 import type { Guest } from './record.ts'
 
@@ -7,6 +11,7 @@ export type Log = (text: string) => void
 export class Outside implements AsyncDisposable {
   readonly log: Log
   private starting: Promise<FleetLab> | undefined
+  private alone: Promise<Controller> | undefined
 
   constructor(log: Log) {
     this.log = log
@@ -15,6 +20,12 @@ export class Outside implements AsyncDisposable {
   fleet(): Promise<FleetLab> {
     this.starting ??= FleetLab.start(this.log)
     return this.starting
+  }
+
+  /** Without a guest, which would take its share of the machine. */
+  controller(): Promise<Controller> {
+    this.alone ??= Controller.start(join(tmpdir(), `lvsfleet-${randomUUID()}`))
+    return this.alone
   }
 
   /** Undefined when no row needed a guest. */
@@ -31,6 +42,7 @@ export class Outside implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.alone?.catch(() => undefined))?.stop()
     await (await this.starting?.catch(() => undefined))?.stop()
   }
 }

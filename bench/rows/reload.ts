@@ -9,7 +9,7 @@ import { byKeepalived, untilWeight } from '../keepalived.ts'
 import type { Outside } from '../outside.ts'
 import type { Row } from '../row.ts'
 import { sizeName, WIDTH } from '../size.ts'
-import { withStandingAgent } from '../standing-agent.ts'
+import { converged, withAgentInGuest } from '../standing-agent.ts'
 
 const SIZE = 1_000
 const REPEATS = 3
@@ -42,7 +42,7 @@ async function measure(outside: Outside): Promise<readonly Figure[]> {
 }
 
 function byAgent(fleet: FleetLab): Promise<number[]> {
-  return withStandingAgent(fleet, 'guest', SIZE, 0, async ({ host = 'root', name }) => {
+  return withAgentInGuest(fleet, SIZE, 0, async ({ host, name }) => {
     const took: number[] = []
     for (let i = 1; i <= REPEATS; i++) {
       const weight = 100 + i
@@ -55,7 +55,7 @@ function byAgent(fleet: FleetLab): Promise<number[]> {
         seen.then(() => performance.now()),
       ])
       took.push(ended - started)
-      await fleet.converged([name])
+      await converged(fleet.controller, name)
     }
     return took
   })

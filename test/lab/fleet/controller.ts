@@ -11,6 +11,13 @@ import { fileURLToPath } from 'node:url'
 const MAIN = fileURLToPath(new URL('../../../services/api/src/main.ts', import.meta.url))
 const START_TIMEOUT_MS = 60_000
 
+export type HostCondition = {
+  readonly status: boolean
+  readonly message: string
+  /** Ms since the epoch; 0 when there was no report. */
+  readonly reportedAt: number
+}
+
 export class Controller {
   readonly dataDir: string
   readonly port: number
@@ -93,6 +100,21 @@ export class Controller {
       body: body === undefined ? null : JSON.stringify(body),
       signal: AbortSignal.timeout(30_000),
     })
+  }
+
+  /** What the host's status says of `type`, and when its last report came. */
+  async condition(
+    role: 'director' | 'real-server',
+    name: string,
+    type: string,
+  ): Promise<HostCondition> {
+    const host = (await this.call('GET', `/v1/hosts/${role}/${name}`)) as {
+      reportReceivedAt: string | null
+      conditions: { type: string; status: boolean; message: string }[]
+    }
+    const said = host.conditions.find((condition) => condition.type === type)
+    const reportedAt = Date.parse(host.reportReceivedAt ?? '1970-01-01T00:00:00Z')
+    return { ...(said ?? { status: false, message: 'unknown' }), reportedAt }
   }
 
   private key(): string {

@@ -12,7 +12,7 @@ import { parse } from 'yaml'
 import { AGENT_NODE_FLAGS, buildAgent } from '../../../scripts/build.ts'
 import { startLab, type Lab } from '../lab.ts'
 import type { Process } from '../host/process.ts'
-import { Controller } from './controller.ts'
+import { Controller, type HostCondition } from './controller.ts'
 
 export const DIRECTORS = ['dir-a', 'dir-b'] as const
 export const REAL_SERVERS = ['rs-a1', 'rs-a2', 'rs-b1', 'rs-b2'] as const
@@ -155,17 +155,8 @@ export class FleetLab implements AsyncDisposable {
     }
   }
 
-  async condition(
-    name: string,
-    type: string,
-  ): Promise<{ status: boolean; message: string; reportedAt: number }> {
-    const host = (await this.controller.call('GET', `/v1/hosts/${roleOf(name)}/${name}`)) as {
-      reportReceivedAt: string | null
-      conditions: { type: string; status: boolean; message: string }[]
-    }
-    const said = host.conditions.find((condition) => condition.type === type)
-    const reportedAt = Date.parse(host.reportReceivedAt ?? '1970-01-01T00:00:00Z')
-    return { ...(said ?? { status: false, message: 'unknown' }), reportedAt }
+  condition(name: string, type: string): Promise<HostCondition> {
+    return this.controller.condition(roleOf(name), name, type)
   }
 
   async stop(): Promise<void> {
