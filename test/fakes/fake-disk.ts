@@ -38,6 +38,10 @@ export function createFakeDisk(files: Iterable<readonly [string, string]> = []):
     effectCount: 0,
     read: async (path) => disk.files.get(path),
     write: (path, text) => perform({ kind: 'write', path }, () => disk.files.set(path, text)),
+    append: (path, text) =>
+      perform({ kind: 'write', path }, () =>
+        disk.files.set(path, (disk.files.get(path) ?? '') + text),
+      ),
     writeLoosely: (path, text) => disk.write(path, text, 0o600),
     rename: (from, to) =>
       perform({ kind: 'rename', path: to }, () => {

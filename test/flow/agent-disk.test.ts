@@ -1,7 +1,7 @@
 /** Last-known-good on a bad disk: cut files, flipped bits, full and broken disks. Never a wrong state, mostly still one. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createFakeController } from '../fakes/fake-controller.ts'
+import { createFakeController, type Published } from '../fakes/fake-controller.ts'
 import { createFakeDisk, type FakeDisk } from '../fakes/fake-disk.ts'
 import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
 import { createFakeKernel } from '../fakes/fake-kernel.ts'
@@ -25,15 +25,23 @@ const first = await controller.publish(stateAt(1), { generation: 1 })
 const second = await controller.publish(stateAt(2), { generation: 2 })
 const third = await controller.publish(stateAt(3), { generation: 3 })
 
-/** A disk on which generation 2 is in force and generation 1 is the other slot. */
-async function goodDisk(): Promise<ReadonlyMap<string, string>> {
+const fourth = await controller.publish(stateAt(4), { generation: 4 })
+
+/** A disk on which the last of `states` is in force. */
+async function diskAfter(states: readonly Published[]): Promise<ReadonlyMap<string, string>> {
   const host = await createFakeHost({ controller })
   await host.start()
-  await host.offer(first)
-  await host.offer(second)
+  for (const state of states) await host.offer(state)
   return host.disk.files
 }
-const GOOD = await goodDisk()
+/** Generation 1 in one slot, 2 in the other. */
+const GOOD = await diskAfter([first, second])
+/** And 3 and 4 in the changes after 2. */
+const CHANGED = await diskAfter([first, second, third, fourth])
+const DISKS = [
+  { name: 'two slots', files: GOOD, weights: [1, 2] },
+  { name: 'slots and changes', files: CHANGED, weights: [1, 2, 3, 4] },
+]
 
 /** The host after a reboot, on a disk where something is wrong. */
 async function reboot(files: ReadonlyMap<string, string>): Promise<FakeHost> {
@@ -54,39 +62,54 @@ function withFile(path: string, text: string): Map<string, string> {
   return new Map(GOOD).set(path, text)
 }
 
-const STATE_FILES = [...GOOD.keys()].filter((name) => !name.endsWith('.json'))
+function stateFiles(files: ReadonlyMap<string, string>): string[] {
+  return [...files.keys()].filter((name) => !name.endsWith('.json'))
+}
 
 test('a whole disk gives the newest state', async () => {
   assert.equal(weightInForce(await reboot(GOOD)), 2)
+  assert.ok(CHANGED.has('changes-b') && !GOOD.has('changes-b'))
+  assert.equal(weightInForce(await reboot(CHANGED)), 4)
 })
 
-test('cut anywhere, a file never gives a state that was not published', async () => {
-  let cuts = 0
-  for (const path of STATE_FILES) {
-    const text = GOOD.get(path) ?? ''
-    const step = Math.max(1, Math.floor(text.length / 160))
-    for (let length = 0; length < text.length; length += step, cuts++) {
-      const host = await reboot(withFile(path, text.slice(0, length)))
-      assert.ok([1, 2].includes(weightInForce(host)), `${path} cut at ${length}`)
-      const alarmed = host.logged.some((line) => line.includes('damaged'))
-      if (path.startsWith('slot') || path.startsWith('ledger'))
-        assert.ok(alarmed, `${path} cut at ${length}: no alarm`)
+for (const { name, files, weights } of DISKS) {
+  test(`${name}: cut anywhere, a file never gives a state that was not published`, async () => {
+    let cuts = 0
+    for (const path of stateFiles(files)) {
+      const text = files.get(path) ?? ''
+      const step = Math.max(1, Math.floor(text.length / 160))
+      for (let length = 0; length < text.length; length += step, cuts++) {
+        const host = await reboot(new Map(files).set(path, text.slice(0, length)))
+        assert.ok(weights.includes(weightInForce(host)), `${path} cut at ${length}`)
+        const alarmed = host.logged.some((line) => line.includes('damaged'))
+        if (path.startsWith('slot') || path.startsWith('ledger'))
+          assert.ok(alarmed, `${path} cut at ${length}: no alarm`)
+      }
     }
-  }
-  assert.ok(cuts > 500, `${cuts} cuts`)
-})
+    assert.ok(cuts > 500, `${cuts} cuts`)
+  })
 
-test('with any bit flipped, a file never gives a state that was not published', async () => {
-  const random = seeded(7)
-  for (let flip = 0; flip < 600; flip++) {
-    const path = random.pick(STATE_FILES)
-    const bytes = Buffer.from(GOOD.get(path) ?? '', 'latin1')
-    const at = random.below(bytes.length)
-    const bit = 1 << random.below(7)
-    bytes[at] = (bytes[at] ?? 0) ^ bit
-    const host = await reboot(withFile(path, bytes.toString('latin1')))
-    assert.ok([1, 2].includes(weightInForce(host)), `${path} byte ${at} bit ${bit}`)
-  }
+  test(`${name}: with any bit flipped, a file never gives a state that was not published`, async () => {
+    const random = seeded(7)
+    for (let flip = 0; flip < 600; flip++) {
+      const path = random.pick(stateFiles(files))
+      const bytes = Buffer.from(files.get(path) ?? '', 'latin1')
+      const at = random.below(bytes.length)
+      const bit = 1 << random.below(7)
+      bytes[at] = (bytes[at] ?? 0) ^ bit
+      const host = await reboot(new Map(files).set(path, bytes.toString('latin1')))
+      assert.ok(weights.includes(weightInForce(host)), `${path} byte ${at} bit ${bit}`)
+    }
+  })
+}
+
+test('changes that are cut off give those before them, without alarm, and the next state is kept', async () => {
+  const text = CHANGED.get('changes-b') ?? ''
+  const host = await reboot(new Map(CHANGED).set('changes-b', text.slice(0, -9)))
+  assert.equal(weightInForce(host), 3)
+  assert.ok(!host.logged.some((line) => line.includes('damaged')))
+  await host.offer(fourth)
+  assert.equal(weightInForce(await reboot(host.disk.files)), 4)
 })
 
 test('swapped slots are as good; both gone is nothing, and the next state is taken', async () => {
@@ -157,6 +180,8 @@ test('the agent prefers the state in force over an unfinished one, and leaves no
   host.disk.files.set('shards-a/feed.tmp', 'half')
   await host.start()
   await host.offer(third)
+  // Until it is this slot's turn.
+  for (let round = 0; round < 6; round++) await host.agent.verifyRound()
   const kept = [...host.disk.files.keys()].filter((name) => name.startsWith('shards-a/')).length
   assert.equal(kept, third.shards.length)
 })

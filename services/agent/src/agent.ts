@@ -335,9 +335,7 @@ export class Agent {
   private async mirror(): Promise<void> {
     const { store } = this.deps
     if (store === undefined || this.world.inForce.version === null) return
-    await this.tryDisk('copy the state', () =>
-      store.mirror(this.world.inForce.shards.values(), MIRROR_MAX),
-    )
+    await this.tryDisk('copy the state', () => store.mirror(MIRROR_MAX))
   }
 
   private async tryDisk(what: string, work: () => Promise<void>): Promise<void> {

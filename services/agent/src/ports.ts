@@ -29,7 +29,9 @@ export type Disk = {
   read(path: string): Promise<string | undefined>
   /** Creates or truncates, writes, fsyncs. Not atomic: use `saveAtomically` for anything that matters. */
   write(path: string, text: string, mode: number): Promise<void>
-  /** The same without fsync, for what may be lost. */
+  /** Writes behind what is there, or into a new file, and fsyncs. A crash may leave a part of it. */
+  append(path: string, text: string, mode: number): Promise<void>
+  /** Like `write` without fsync, for what may be lost. */
   writeLoosely(path: string, text: string, mode: number): Promise<void>
   rename(from: string, to: string): Promise<void>
   syncDirectory(path: string): Promise<void>

@@ -33,6 +33,7 @@ export function openReadOnlyDisk(root: string): Disk {
   return {
     ...nodeDisk(root),
     write: refuse,
+    append: refuse,
     writeLoosely: refuse,
     rename: refuse,
     syncDirectory: refuse,
@@ -50,6 +51,8 @@ function nodeDisk(root: string): Disk {
         : undefined,
     write: async (path, text, mode) =>
       synced(openSync(at(path), 'w', mode), (file) => writeFileSync(file, text, 'utf8')),
+    append: async (path, text, mode) =>
+      synced(openSync(at(path), 'a', mode), (file) => writeFileSync(file, text, 'utf8')),
     writeLoosely: async (path, text, mode) =>
       writeFileSync(at(path), text, { encoding: 'utf8', mode }),
     rename: async (from, to) => renameSync(at(from), at(to)),

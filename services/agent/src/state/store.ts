@@ -1,12 +1,14 @@
 /**
- * Last-known-good states on disk: two slots, each a signed manifest with its lists, and its own copy of every
- * shard that they name, written alternately. A slot is changed only after all its shards are on disk, and never the slot
- * that is in force, so after a crash or on a rotten disk there is still one whole state.
+ * Last-known-good states on disk: two slots, each a signed manifest with its lists and its own copy of every shard that
+ * they name; and beside each slot a file of the changes that came after it, where a state costs one write. When that file
+ * has grown or nothing has changed for a while, the state in force goes into the other slot, whose shards are all on disk
+ * before it is changed. Never the slot that is in force: after a crash or on a rotten disk there is still one whole state.
  */
 import { canonicalJson, compareVersions, type Manifest, type Shard } from '@lvs-fleet/contract'
 import { saveAtomically, seal, sha256Hex, unseal, PRIVATE_MODE } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import type { Candidate, HeldShard, Version } from './candidate.ts'
+import { formatChange, parseChanges } from './changes.ts'
 import { parseShard } from './read-shard.ts'
 import { verifyDocument, verifyManifest, type Trust } from './verify.ts'
 
@@ -19,24 +21,55 @@ export const FOLDERS: Readonly<Record<Slot, string>> = {
   'slot-b': 'shards-b',
 }
 
-type SlotManifest = {
+/** What came after the state in a slot. */
+export const CHANGES: Readonly<Record<Slot, string>> = {
+  'slot-a': 'changes-a',
+  'slot-b': 'changes-b',
+}
+/** Of one file of changes. A start reads and verifies them all. */
+export const CHANGES_MAX = 64
+const CHANGES_BYTES_MAX = 1024 * 1024
+/** Calls of `mirror` without a change between them: then the other slot gets the state in force. */
+const QUIET_MIRRORS = 3
+
+/** A state on disk whose manifest verifies; of its lists and shards nothing is known yet. */
+type Stored = {
   readonly slot: Slot
+  readonly jws: string
   readonly manifest: Manifest
-  /** The JWS and the lists. */
-  readonly lines: readonly string[]
+  /** Lists and shards that stand in the slot and its file of changes, by digest. */
+  readonly bodies: ReadonlyMap<string, string>
+  readonly changes: Pick<Holding, 'changes' | 'bytes' | 'isClosed'>
+}
+
+/** What the disk holds of the slot in force. */
+type Holding = {
+  readonly slot: Slot
+  /** The state in force. */
+  candidate: SignedCandidate
+  /** Of lists and shards in the slot's file and in its changes. */
+  readonly digests: Set<string>
+  changes: number
+  bytes: number
+  /** Its last record is not whole: nothing may come behind it. */
+  isClosed: boolean
+  /** Calls of `mirror` since the last change. */
+  mirrors: number
 }
 
 export type LoadedState = { readonly candidate: Candidate; readonly slot: Slot }
+
+export type SignedCandidate = Candidate & { readonly jws: string; readonly manifest: Manifest }
 
 export type StateStore = {
   /** The newest state that verifies completely and that `usable` takes; undefined when there is none. */
   load(usable: (version: Version) => boolean): Promise<LoadedState | undefined>
   /** What `load` found broken; each is worth an operator's look. */
   readonly alarms: readonly string[]
-  /** Puts a signed state on disk, over the slot that is not in force. */
-  save(candidate: Candidate & { readonly jws: string; readonly manifest: Manifest }): Promise<void>
-  /** Copies up to `max` shards in force into the other slot's folder, ahead of its next turn. */
-  mirror(shards: Iterable<HeldShard>, max: number): Promise<void>
+  /** Puts a signed state on disk, behind those before it or over the slot that is not in force. */
+  save(candidate: SignedCandidate): Promise<void>
+  /** For now and then: copies up to `max` shards into the other slot's folder; once that has all, and it is quiet, its turn comes. */
+  mirror(max: number): Promise<void>
   /** A shard from disk; undefined when absent or rotten. */
   findShard(digest: string): Promise<Shard | undefined>
 }
@@ -45,28 +78,103 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
   /** Digests that each folder holds. */
   const present: Record<Slot, Set<string>> = { 'slot-a': new Set(), 'slot-b': new Set() }
   const alarms: string[] = []
-  /** The slot whose state is in force: never overwritten. */
-  let inForce: Slot | undefined
+  /** Slots with a state. */
+  const filled = new Set<Slot>()
+  let holding: Holding | undefined
 
   const findShard = async (digest: string): Promise<Shard | undefined> => {
-    const body = await findBody(disk, digest)
-    const parsed = body === undefined ? undefined : parseShard(body)
-    return parsed !== undefined && 'shard' in parsed ? parsed.shard : undefined
+    const inFolder = await findBody(disk, digest)
+    const body = inFolder ?? (await bodiesOfChanges(disk)).get(digest)
+    return body === undefined ? undefined : shardOf(body)
   }
 
-  /** Signature and manifest only: shards are read for the slot that is taken. */
-  const readSlot = async (slot: Slot): Promise<SlotManifest | undefined> => {
-    const sealed = unseal(await disk.read(slot))
-    if (sealed.is === 'missing') return undefined
-    if (sealed.is === 'corrupt') {
-      alarms.push(`${slot} is corrupt`)
-      return undefined
+  /** Signatures and manifests only: shards are read for the state that is taken. */
+  const readSlot = async (slot: Slot): Promise<Stored[]> => {
+    const bodies = new Map<string, string>()
+    const text = (await disk.read(CHANGES[slot])) ?? ''
+    const { records, isBroken, isRotten } = parseChanges(text)
+    const bytes = Buffer.byteLength(text)
+    const changes = { changes: records.length, bytes, isClosed: isBroken }
+    const found: Stored[] = []
+    const take = async (lines: readonly string[], where: string): Promise<boolean> => {
+      const [jws = '', ...rest] = lines
+      for (const line of rest) bodies.set(sha256Hex(line), line)
+      const result = await verifyManifest(jws, trust)
+      if (result.ok) found.push({ slot, jws, manifest: result.manifest, bodies, changes })
+      else alarms.push(`${where} does not verify: ${result.rejection.detail}`)
+      return result.ok
     }
-    const lines = sealed.text.split('\n')
-    const result = await verifyManifest(lines[0] ?? '', trust)
-    if (result.ok) return { slot, lines, manifest: result.manifest }
-    alarms.push(`${slot} does not verify: ${result.rejection.detail}`)
+    const sealed = unseal(await disk.read(slot))
+    if (sealed.is === 'corrupt') alarms.push(`${slot} is corrupt`)
+    if (sealed.is === 'whole' && (await take(sealed.text.split('\n'), slot))) filled.add(slot)
+    if (isRotten) alarms.push(`${CHANGES[slot]} is corrupt`)
+    for (const record of records) await take(record, CHANGES[slot])
+    return found
+  }
+
+  const complete = async (stored: Stored): Promise<SignedCandidate | undefined> => {
+    const { slot, jws, manifest, bodies } = stored
+    const lists = manifest.lists.flatMap(({ digest }) => bodies.get(digest) ?? [])
+    const verdict = await verifyDocument([jws, ...lists], {
+      ...trust,
+      current: null,
+      held: new Map(),
+      heldLists: new Map(),
+      findShard: async (digest) => {
+        const body = bodies.get(digest)
+        return body === undefined ? findShard(digest) : shardOf(body)
+      },
+    })
+    if (verdict.is === 'good') return { ...verdict.candidate, jws, manifest }
+    const why = verdict.is === 'same' ? 'out of turn' : verdict.rejection.detail
+    alarms.push(`generation ${manifest.generation} in ${slot} is not complete: ${why}`)
     return undefined
+  }
+
+  const append = async (into: Holding, candidate: SignedCandidate): Promise<boolean> => {
+    if (into.isClosed || into.changes >= CHANGES_MAX || filled.size < SLOTS.length) return false
+    const lists = [...candidate.lists].filter(([digest]) => !into.digests.has(digest))
+    const shards = absentFrom(present[into.slot], candidate.shards.values()).filter(
+      ({ digest }) => !into.digests.has(digest),
+    )
+    const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
+    const lines = [candidate.jws, ...lists.map(([, { body }]) => body)]
+    for (const { digest, shard } of shards) {
+      lines.push(fresh.get(digest) ?? (await findBody(disk, digest)) ?? bodyOf(shard, digest))
+    }
+    const text = formatChange(lines)
+    const bytes = Buffer.byteLength(text)
+    if (into.bytes + bytes > CHANGES_BYTES_MAX) return false
+    // Until it is known to be whole.
+    into.isClosed = true
+    await disk.append(CHANGES[into.slot], text, PRIVATE_MODE)
+    if (into.changes === 0) await disk.syncDirectory('.')
+    into.isClosed = false
+    into.candidate = withoutBodies(candidate)
+    into.mirrors = 0
+    into.changes++
+    into.bytes += bytes
+    for (const [digest] of lists) into.digests.add(digest)
+    for (const { digest } of shards) into.digests.add(digest)
+    return true
+  }
+
+  const replaceSlot = async (candidate: SignedCandidate): Promise<void> => {
+    const slot = otherOf(holding?.slot)
+    const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
+    if (holding !== undefined && holding.changes > 0) {
+      for (const [digest, body] of await bodiesOfChanges(disk)) fresh.set(digest, body)
+    }
+    await addShards(disk, slot, present[slot], candidate.shards.values(), fresh)
+    // They belong to what stood here before.
+    await disk.remove(CHANGES[slot])
+    const lists = [...candidate.lists.values()].map(({ body }) => body)
+    await saveAtomically(disk, slot, seal([candidate.jws, ...lists].join('\n')))
+    filled.add(slot)
+    const digests = new Set(candidate.lists.keys())
+    const kept = withoutBodies(candidate)
+    holding = { slot, candidate: kept, digests, changes: 0, bytes: 0, isClosed: false, mirrors: 0 }
+    await sweepShards(disk, slot, present[slot], candidate)
   }
 
   return {
@@ -74,46 +182,73 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
     findShard,
     async load(usable) {
       alarms.length = 0
-      inForce = undefined
-      const slots: SlotManifest[] = []
+      holding = undefined
+      filled.clear()
+      const states: Stored[] = []
       for (const slot of SLOTS) {
         present[slot] = new Set(await disk.list(FOLDERS[slot]))
-        const found = await readSlot(slot)
-        if (found !== undefined) slots.push(found)
+        states.push(...(await readSlot(slot)))
       }
-      slots.sort((a, b) => compareVersions(b.manifest, a.manifest))
-      for (const { slot, lines, manifest } of slots) {
-        if (!usable(manifest)) continue
-        const nothing = { current: null, held: new Map(), heldLists: new Map() }
-        const verdict = await verifyDocument(lines, { ...trust, ...nothing, findShard })
-        if (verdict.is === 'good') {
-          inForce = slot
-          return { candidate: verdict.candidate, slot }
-        }
-        const why = verdict.is === 'same' ? 'out of turn' : verdict.rejection.detail
-        alarms.push(`${slot} is not complete: ${why}`)
+      states.sort((a, b) => compareVersions(b.manifest, a.manifest))
+      for (const stored of states) {
+        if (!usable(stored.manifest)) continue
+        const candidate = await complete(stored)
+        if (candidate === undefined) continue
+        const { slot, bodies, changes } = stored
+        holding = { slot, candidate, digests: new Set(bodies.keys()), ...changes, mirrors: 0 }
+        return { candidate, slot }
       }
       return undefined
     },
     async save(candidate) {
-      const slot: Slot = inForce === 'slot-a' ? 'slot-b' : 'slot-a'
-      const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
-      await addShards(disk, slot, present[slot], candidate.shards.values(), fresh)
-      const lists = [...candidate.lists.values()].map(({ body }) => body)
-      await saveAtomically(disk, slot, seal([candidate.jws, ...lists].join('\n')))
-      inForce = slot
-      await sweepShards(disk, slot, present[slot], candidate)
+      if (holding === undefined || !(await append(holding, candidate))) await replaceSlot(candidate)
     },
-    async mirror(shards, max) {
-      const other: Slot = inForce === 'slot-a' ? 'slot-b' : 'slot-a'
+    async mirror(max) {
+      if (holding === undefined) return
+      const { slot, candidate, digests, changes } = holding
+      const other = otherOf(slot)
+      holding.mirrors++
+      const isQuiet = holding.mirrors >= QUIET_MIRRORS
       const missing: HeldShard[] = []
-      for (const shard of shards) {
+      for (const shard of candidate.shards.values()) {
         if (missing.length >= max) break
-        if (!present[other].has(shard.digest)) missing.push(shard)
+        if (present[other].has(shard.digest)) continue
+        // What changed a moment ago may soon change again.
+        if (isQuiet || !digests.has(shard.digest)) missing.push(shard)
       }
-      if (inForce !== undefined) await addShards(disk, other, present[other], missing, new Map())
+      if (missing.length > 0) {
+        const bodies = changes > 0 ? await bodiesOfChanges(disk) : new Map<string, string>()
+        return addShards(disk, other, present[other], missing, bodies)
+      }
+      if (isQuiet && changes > 0) await replaceSlot(candidate)
     },
   }
+}
+
+function otherOf(slot: Slot | undefined): Slot {
+  return slot === 'slot-a' ? 'slot-b' : 'slot-a'
+}
+
+/** To be kept for long: the text of a large state is larger than what it says. */
+function withoutBodies(candidate: SignedCandidate): SignedCandidate {
+  return { ...candidate, fresh: [] }
+}
+
+function shardOf(body: string): Shard | undefined {
+  const parsed = parseShard(body)
+  return 'shard' in parsed ? parsed.shard : undefined
+}
+
+/** Lists and shards in both files of changes, by digest. */
+async function bodiesOfChanges(disk: Disk): Promise<Map<string, string>> {
+  const bodies = new Map<string, string>()
+  for (const slot of SLOTS) {
+    const text = await disk.read(CHANGES[slot])
+    for (const [, ...lines] of parseChanges(text ?? '').records) {
+      for (const line of lines) bodies.set(sha256Hex(line), line)
+    }
+  }
+  return bodies
 }
 
 /** Brings shards into a slot's own folder; those that are there cost nothing. */
