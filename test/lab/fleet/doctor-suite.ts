@@ -160,6 +160,12 @@ function examinations(depth: 'brief' | 'thorough'): void {
       byCommand: true,
     },
   ]
+  const restartAgent = async (name: string): Promise<void> => {
+    await fleet.stopAgent(name)
+    await fleet.lab.sh(name, 'ip route flush cache; ip -6 route flush cache')
+    await fleet.startAgent(name, { enrol: false })
+    await fleet.converged([name])
+  }
   for (const row of ROWS.filter(({ brief }) => depth === 'thorough' || brief)) {
     it(`${row.name}: traffic fails, ${row.checks.join(' and ')} says so, and it heals`, async () => {
       const { lab } = fleet
@@ -187,10 +193,14 @@ function examinations(depth: 'brief' | 'thorough'): void {
       }
       const healed = await examine(fleet, row.host, ...(row.byCommand ? [] : ['--fix']))
       assert.deepEqual([healed.findings, healed.code], [[], 0], healed.output)
-      const answers = await traffic()
-      assert.deepEqual(serversOf(answers), [...REAL_SERVERS], JSON.stringify(answers))
+      await eventually(async () => {
+        const answers = await traffic()
+        assert.deepEqual(serversOf(answers), [...REAL_SERVERS], JSON.stringify(answers))
+      }, PATIENT)
       await fleet.startAgent(row.host, { enrol: false })
       await fleet.converged([row.host])
+      // What its agent measured of the path meanwhile is true no more, and it measures every five minutes.
+      if (row.checks.includes('path-mtu')) await restartAgent('dir-a')
     })
   }
 

@@ -1,0 +1,261 @@
+/**
+ * Each way to a real server broken in each of its ways: NAT, DR, IPIP, GRE and GUE, with IPv4 and IPv6 clients, over IPv4
+ * and over IPv6. The director finds out within fall x interval + timeout, says what is broken, and clients that come after
+ * see none of it; what is mended gets connections again.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
+import * as z from 'zod'
+import { byServer } from '../histogram.ts'
+import { eventually } from './eventually.ts'
+import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
+
+const CHECK = {
+  kind: 'http',
+  path: '/',
+  intervalMs: 1_000,
+  timeoutMs: 900,
+  rise: 1,
+  fall: 2,
+  damping: null,
+}
+/** fall x (interval + jitter) + timeout. */
+const PROMISED_MS = 2 * 1_100 + 900
+/** What an emulated processor with seven agents adds: to the second probe, the report, and to asking for it. */
+const DETECTED = { withinMs: PROMISED_MS + 6_000 }
+const SETTLED = { withinMs: 30_000 }
+const VIPS = [
+  { family: 'IPv4', vip: '10.1.0.100', url: 'http://10.1.0.100/', tables: 'iptables' },
+  { family: 'IPv6', vip: 'fd01::100', url: 'http://[fd01::100]/', tables: 'ip6tables' },
+] as const
+
+type Form = 'nat' | 'dr' | 'ipip' | 'gre' | 'gue'
+type Name = (typeof REAL_SERVERS)[number]
+type Round = {
+  readonly outer: 'IPv4' | 'IPv6'
+  readonly forms: Readonly<Record<Name, Form>>
+}
+const ROUNDS: readonly Round[] = [
+  { outer: 'IPv4', forms: { 'rs-a1': 'dr', 'rs-a2': 'nat', 'rs-b1': 'gre', 'rs-b2': 'gue' } },
+  { outer: 'IPv6', forms: { 'rs-a1': 'nat', 'rs-a2': 'dr', 'rs-b1': 'ipip', 'rs-b2': 'gue' } },
+]
+
+type Fault = {
+  readonly what: string
+  /** What the director is to say; undefined where the way has no such part. */
+  readonly says: (form: Form) => 'path-down' | 'server-down' | undefined
+  readonly make: (fleet: FleetLab, name: Name) => Promise<unknown>
+  readonly mend: (fleet: FleetLab, name: Name) => Promise<unknown>
+}
+const isTunnel = (form: Form): boolean => form !== 'nat' && form !== 'dr'
+const eachVip = (command: (vip: string, tables: string) => string): string =>
+  VIPS.map(({ vip, tables }) => command(vip, tables)).join('; ')
+
+const FAULTS: readonly Fault[] = [
+  {
+    what: 'its server is killed',
+    says: () => 'server-down',
+    make: ({ lab }, name) => lab.unserve(name),
+    mend: ({ lab }, name) => lab.serve(name, { ports: [80] }),
+  },
+  {
+    what: 'its VIPs are gone',
+    says: (form) => (form === 'nat' ? undefined : 'path-down'),
+    make: ({ lab }, name) =>
+      lab.sh(
+        name,
+        eachVip(
+          (vip) =>
+            `ip -o addr show to ${vip} | awk '{print $2, $4}' > /run/${vip}; read dev at < /run/${vip}; ip addr del $at dev $dev`,
+        ),
+      ),
+    mend: ({ lab }, name) =>
+      lab.sh(
+        name,
+        eachVip((vip) => {
+          const lasting = vip.includes(':') ? ' nodad preferred_lft 0' : ''
+          return `read dev at < /run/${vip}; ip addr add $at dev $dev${lasting}`
+        }),
+      ),
+  },
+  {
+    what: 'nobody takes off its tunnel',
+    says: (form) => (isTunnel(form) ? 'path-down' : undefined),
+    make: ({ lab }, name) => lab.sh(name, `for d in ${TUNNELS}; do ip link set $d down; done`),
+    mend: ({ lab }, name) => lab.sh(name, `for d in ${TUNNELS}; do ip link set $d up; done`),
+  },
+  {
+    what: 'its cable is pulled',
+    says: () => 'server-down',
+    make: ({ lab }, name) => lab.cutLink(name),
+    mend: ({ lab }, name) => lab.restoreLink(name),
+  },
+  {
+    what: 'what it sends from its VIPs is swallowed',
+    says: (form) => (form === 'nat' ? undefined : 'path-down'),
+    make: ({ lab }, name) =>
+      lab.sh(
+        name,
+        eachVip((vip, tables) => `${tables} -I OUTPUT -s ${vip} -j DROP`),
+      ),
+    mend: ({ lab }, name) =>
+      lab.sh(
+        name,
+        eachVip((vip, tables) => `${tables} -D OUTPUT -s ${vip} -j DROP`),
+      ),
+  },
+  {
+    what: 'what it sends from its own port is swallowed',
+    says: (form) => (form === 'nat' ? 'server-down' : undefined),
+    make: ({ lab }, name) =>
+      lab.sh(
+        name,
+        eachVip((_, tables) => `${tables} -I OUTPUT -p tcp --sport 80 -j DROP`),
+      ),
+    mend: ({ lab }, name) =>
+      lab.sh(
+        name,
+        eachVip((_, tables) => `${tables} -D OUTPUT -p tcp --sport 80 -j DROP`),
+      ),
+  },
+]
+/** Devices that the agent made for decapsulation. */
+const TUNNELS = `$(ip -o link show | grep -o ' lvsf-[0-9a-f]*')`
+const hostSchema = z.object({ report: z.object({ health: healthReportSchema.nullable() }) })
+
+for (const round of ROUNDS) {
+  describe(`health by each way, over ${round.outer}`, () => {
+    let fleet: FleetLab
+
+    before(async () => {
+      fleet = await FleetLab.start()
+      await fleet.bringUp(undefined, intentOf(round))
+      await eventually(async () => {
+        const checks = await checksOf(fleet)
+        assert.equal(checks.length, 2 * REAL_SERVERS.length)
+        assert.deepEqual(
+          checks.filter(({ state }) => state !== 'up'),
+          [],
+        )
+      }, SETTLED)
+      // From here on nobody mends what is broken.
+      for (const name of REAL_SERVERS) await fleet.stopAgent(name, 'SIGKILL')
+    })
+    after(async () => fleet?.stop())
+
+    for (const name of REAL_SERVERS) {
+      const form = round.forms[name]
+      for (const { what, says, make, mend } of FAULTS) {
+        const said = says(form)
+        if (said === undefined) continue
+        it(`${form} to ${name}, ${what}: ${said}`, async () => {
+          const load = await fleet.lab.load('cl-a', { url: VIPS[0].url, ratePerSecond: 4 })
+          try {
+            const since = Date.now()
+            await make(fleet, name)
+            await eventually(async () => {
+              const weights = await weightsOf(fleet)
+              assert.deepEqual(weights, { IPv4: only(name, 0), IPv6: only(name, 0) })
+            }, DETECTED)
+            console.log(`# ${form}, ${what}: weight 0 after ${Date.now() - since} ms`)
+            await eventually(async () => {
+              const found = (await checksOf(fleet)).filter((one) => one.realServer === name)
+              assert.deepEqual(
+                found.map(({ class: broken }) => broken),
+                [said, said],
+              )
+            }, SETTLED)
+            // Connections of the window end by their own timeout; those that come now see nothing.
+            await load.snapshot()
+            await eventually(
+              async () => {
+                const { errors, answers } = await load.snapshot()
+                assert.deepEqual(errors, {})
+                assert.ok(!Object.keys(byServer(answers)).includes(name))
+                assert.ok(Object.keys(answers).length > 0)
+              },
+              { withinMs: 5_000, everyMs: 1_000 },
+            )
+            for (const { url } of VIPS) {
+              const answers = byServer(await fleet.lab.get('cl-a', { url, n: 6 }))
+              const others = REAL_SERVERS.filter((one) => one !== name)
+              assert.deepEqual(answers, Object.fromEntries(others.map((one) => [one, 2])))
+            }
+          } finally {
+            await load.stop()
+            await mend(fleet, name)
+          }
+          await eventually(async () => {
+            assert.deepEqual(await weightsOf(fleet), { IPv4: only(name, 1), IPv6: only(name, 1) })
+          }, SETTLED)
+          for (const { url } of VIPS) {
+            const answers = byServer(await fleet.lab.get('cl-a', { url, n: 8 }))
+            assert.deepEqual(answers, Object.fromEntries(REAL_SERVERS.map((one) => [one, 2])))
+          }
+        })
+      }
+    }
+  })
+}
+
+async function checksOf(fleet: FleetLab): Promise<readonly CheckHealth[]> {
+  const answer = await fleet.controller.call('GET', '/v1/hosts/director/dir-a')
+  return hostSchema.parse(answer).report.health?.checks ?? []
+}
+
+/** In the kernel of dir-a: by family of the VIP, by real server. */
+async function weightsOf(fleet: FleetLab): Promise<Record<string, Record<string, number>>> {
+  const weights: Record<string, Record<string, number>> = { IPv4: {}, IPv6: {} }
+  for (const line of await fleet.lab.ipvsadm('dir-a')) {
+    const [, vip = '', end = '', weight] = /^-a -t (\S+):80 -r (\S+):80 .*-w (\d+)/.exec(line) ?? []
+    const name = REAL_SERVERS.find((one) => addressesOf(one).includes(end.replace(/[[\]]/g, '')))
+    const family = VIPS.find((one) => one.vip === vip.replace(/[[\]]/g, ''))?.family
+    if (name === undefined || family === undefined) continue
+    weights[family] = { ...weights[family], [name]: Number(weight) }
+  }
+  return weights
+}
+
+/** Weight 1 for all but `name`. */
+function only(name: Name, weight: number): Record<string, number> {
+  return { ...Object.fromEntries(REAL_SERVERS.map((one) => [one, 1])), [name]: weight }
+}
+
+function addressesOf(name: Name): [v4: string, v6: string] {
+  const site = siteOf(name) === 'a' ? 1 : 2
+  return [`10.${site}.0.1${name.at(-1)}`, `fd0${site}::1${name.at(-1)}`]
+}
+
+function siteOf(name: Name): 'a' | 'b' {
+  return name.startsWith('rs-a') ? 'a' : 'b'
+}
+
+function intentOf({ outer, forms }: Round): ReturnType<typeof twoSiteIntent> {
+  const document = twoSiteIntent()
+  const { virtualServices = {} } = document
+  const realServers: Record<string, Record<string, unknown>> = {}
+  for (const name of REAL_SERVERS) {
+    const form = forms[name]
+    const [v4, v6] = addressesOf(name)
+    const outside = [outer === 'IPv4' ? v4 : v6]
+    realServers[name] = {
+      site: siteOf(name),
+      addresses: isTunnel(form) ? outside : [v4, v6],
+      ...(isTunnel(form) ? { decapsulates: [form] } : {}),
+      ...(form === 'nat' ? { natReturn: 'snat' } : {}),
+    }
+  }
+  const members = REAL_SERVERS.map((realServer) => {
+    const form = forms[realServer]
+    return isTunnel(form)
+      ? { realServer, forwarding: 'tun', tunnel: form }
+      : { realServer, forwarding: form }
+  })
+  return {
+    ...document,
+    realServers,
+    pools: { web: { members, check: CHECK } },
+    virtualServices: { 'web-a': { ...virtualServices['web-a'], scheduler: 'rr', drainSeconds: 0 } },
+  }
+}
