@@ -3,7 +3,7 @@ import { AGENT_NODE_FLAGS } from '../../scripts/build.ts'
 import { bundle } from '../bundle.ts'
 import { Child } from '../child.ts'
 import { figure, type Figure } from '../figure.ts'
-import type { ChecksOrder, ChecksResult } from '../native/checks.ts'
+import type { ChecksOrder, ChecksResult } from '../measure-checks.ts'
 import type { Row } from '../row.ts'
 
 const COUNT = 2_000
@@ -39,6 +39,7 @@ async function measure(): Promise<readonly Figure[]> {
     using checker = new Child(new URL(`file://${program}`), AGENT_NODE_FLAGS)
     const order: ChecksOrder = {
       port,
+      ownAddresses: false,
       probe,
       count: COUNT,
       intervalMs: 1_000,
