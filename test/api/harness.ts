@@ -98,6 +98,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         joinTokens: options.joinTokens,
         pollSeconds: 10,
         requestsPerSecond: options.requestsPerSecond ?? 10_000,
+        accessTokenSeconds: 900,
         oidcFile: options.oidcFile,
         webhookHttp: 'loopback',
         delivererTimes: options.delivererTimes,

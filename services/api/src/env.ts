@@ -22,6 +22,9 @@ const signingKeySchema = z.string().transform((text, ctx): Signer => {
   }
 })
 
+/** Also a setting of the function on Lambda. */
+export const accessTokenSecondsSchema = z.coerce.number().int().min(10).max(3_600).default(900)
+
 const envSchema = z.object({
   /** Where to listen. Port 0 takes any free port. */
   LVSFLEET_LISTEN: listenSchema.default({ host: '127.0.0.1', port: 8080 }),
@@ -51,6 +54,8 @@ const envSchema = z.object({
   LVSFLEET_POLL_SECONDS: z.coerce.number().int().min(1).max(3_600).default(10),
   /** Requests a second of one identity in the long run; ten times as many may come at once. */
   LVSFLEET_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(200),
+  /** Life of an agent's access token: within it a copy of a host is noticed, and all have heard of an announced key. */
+  LVSFLEET_ACCESS_TOKEN_SECONDS: accessTokenSecondsSchema,
   /** JSON file that says which OIDC issuers are believed and what their claims allow: docs/access.md. */
   LVSFLEET_OIDC_FILE: z.string().min(1).optional(),
   /** Where Prometheus is answered at /metrics, or `off`. */
@@ -77,6 +82,7 @@ export type Settings = {
   readonly joinTokens: string | undefined
   readonly pollSeconds: number
   readonly requestsPerSecond: number
+  readonly accessTokenSeconds: number
   readonly oidcFile: string | undefined
   /** undefined = off. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined
@@ -111,6 +117,7 @@ export function parseEnv(env: Readonly<Record<string, string | undefined>>): Set
         : new URL(values.LVSFLEET_STS_ENDPOINT),
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
     requestsPerSecond: values.LVSFLEET_REQUESTS_PER_SECOND,
+    accessTokenSeconds: values.LVSFLEET_ACCESS_TOKEN_SECONDS,
     oidcFile: values.LVSFLEET_OIDC_FILE,
     metrics: values.LVSFLEET_METRICS ?? undefined,
     webhookHttp: values.LVSFLEET_WEBHOOK_HTTP,
