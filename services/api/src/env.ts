@@ -22,6 +22,12 @@ const signingKeySchema = z.string().transform((text, ctx): Signer => {
   }
 })
 
+/** Several, one block after the other. */
+const signingKeysSchema = z
+  .string()
+  .transform((text) => text.split(/(?<=-----END [A-Z ]+-----)/).filter((block) => /\S/.test(block)))
+  .pipe(z.array(signingKeySchema).min(1).max(32))
+
 /** Also a setting of the function on Lambda. */
 export const accessTokenSecondsSchema = z.coerce.number().int().min(10).max(3_600).default(900)
 
@@ -40,9 +46,9 @@ const envSchema = z.object({
   /** Audience of the agents' assertions: the configured name of this API, never the Host that arrived. */
   LVSFLEET_NAME: z.string().min(1).max(200).default('lvsfleet'),
   LVSFLEET_SIGNING_KEY_FILE: z.string().min(1).optional(),
-  /** The key itself (PKCS #8 PEM) instead of a file, and the one that is to follow it. */
+  /** The key of the beginning (PKCS #8 PEM) instead of a file, and those that follow it, one at each rotation, in order. */
   LVSFLEET_SIGNING_KEY: signingKeySchema.optional(),
-  LVSFLEET_NEXT_SIGNING_KEY: signingKeySchema.optional(),
+  LVSFLEET_NEXT_SIGNING_KEY: signingKeysSchema.optional(),
   /** Where a join token is kept for each site and role: ssm:/PREFIX or file:/FOLDER. */
   LVSFLEET_JOIN_TOKENS: z
     .string()
@@ -76,7 +82,7 @@ export type Settings = {
   readonly poolMax: number
   readonly name: string
   readonly signingKeyFile: string | undefined
-  /** The one that signs, then the next; empty = from files. */
+  /** That of the beginning, then those that follow; empty = from files. */
   readonly signingKeys: readonly Signer[]
   readonly stsEndpoint: URL | undefined
   readonly joinTokens: string | undefined
@@ -107,7 +113,7 @@ export function parseEnv(env: Readonly<Record<string, string | undefined>>): Set
     poolMax: values.LVSFLEET_DATABASE_POOL,
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
-    signingKeys: [values.LVSFLEET_SIGNING_KEY, values.LVSFLEET_NEXT_SIGNING_KEY].filter(
+    signingKeys: [values.LVSFLEET_SIGNING_KEY, ...(values.LVSFLEET_NEXT_SIGNING_KEY ?? [])].filter(
       (one) => one !== undefined,
     ),
     joinTokens: values.LVSFLEET_JOIN_TOKENS,
