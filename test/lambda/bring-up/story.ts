@@ -372,7 +372,10 @@ export function tellStory(
         await ground.copy(INSTANCE, 'copy')
         const copy = await ground.run(COPY_PLACE, { folder: 'copy', words: ['run'] })
         agents.set('copy', copy)
-        await soon(async () => assert.equal(await ground.table(COPY_PLACE), table), 3 * patienceMs)
+        await soon(
+          async () => assert.equal(await ground.table(COPY_PLACE), table, copy.output()),
+          3 * patienceMs,
+        )
         await soon(
           async () => {
             const { status, message } = await conditionOf(DIRECTOR_B, 'quarantined')
