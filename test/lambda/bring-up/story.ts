@@ -76,8 +76,16 @@ const DIRECTOR_A: Host = {
   role: 'director',
   name: 'dir-a',
   words: [
-    ...['--role', 'director', '--name', 'dir-a', '--token-ssm', `${JOIN_PREFIX}/a/director`],
-    ...['--address', '10.1.0.10', '--address', 'fd01::10'],
+    '--role',
+    'director',
+    '--name',
+    'dir-a',
+    '--token-ssm',
+    `${JOIN_PREFIX}/a/director`,
+    '--address',
+    '10.1.0.10',
+    '--address',
+    'fd01::10',
   ],
 }
 const DIRECTOR_B: Host = {
