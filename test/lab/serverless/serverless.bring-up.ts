@@ -19,7 +19,11 @@ import { startLab, type Lab } from '../lab.ts'
 import { twoSites, type Topology } from '../topology.ts'
 
 const RATE_PER_SECOND = 5
-const REQUEST_TIMEOUT_MS = 5_000
+/**
+ * An agent that starts keeps the emulated processors busy for seconds, and packets waiting. A request that no director
+ * forwards is not answered within this either.
+ */
+const REQUEST_TIMEOUT_MS = 20_000
 /** More than a round of any weights that the story sets. */
 const ASKED = 24
 
