@@ -92,6 +92,15 @@ const LAYERS: readonly Layer[] = [
     setup: setupLambda,
     isOnRequest: true,
   },
+  {
+    name: 'bringup',
+    what: 'a serverless fleet: Lambda’s runtime client, Parameter Store, STS, and directors in the lab',
+    globs: ['test/lab/**/*.bring-up.ts'],
+    concurrency: 1,
+    timeoutMs: 1_800_000,
+    setup: setupLambda,
+    isOnRequest: true,
+  },
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))

@@ -13,6 +13,7 @@ import pg from 'pg'
 import { assemble, type Assembled } from '../../services/api/src/assemble.ts'
 import { createApp, type App } from '../../services/api/src/http/app.ts'
 import type { StreamTimes } from '../../services/api/src/http/event-stream.ts'
+import type { Signer } from '../../services/api/src/identity/signing-key.ts'
 import type { Connection } from '../../services/api/src/store/database.ts'
 import {
   startEmbeddedPostgres,
@@ -69,6 +70,8 @@ export type TestApiOptions = {
   readonly delivererTimes?: DelivererTimes
   readonly stsEndpoint?: URL
   readonly joinTokens?: string
+  /** Keys given as text, as from the environment; the first is that of the beginning. */
+  readonly signingKeys?: readonly Signer[]
 }
 
 const QUIET: Log = {
@@ -93,11 +96,12 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         poolMax: 8,
         name: options.name ?? 'test-fleet',
         signingKeyFile: undefined,
-        signingKeys: [],
+        signingKeys: options.signingKeys ?? [],
         stsEndpoint: options.stsEndpoint,
         joinTokens: options.joinTokens,
         pollSeconds: 10,
         requestsPerSecond: options.requestsPerSecond ?? 10_000,
+        accessTokenSeconds: 900,
         oidcFile: options.oidcFile,
         webhookHttp: 'loopback',
         delivererTimes: options.delivererTimes,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { enrolAnswerSchema, type KeyList, type TokenAnswer } from '@lvs-fleet/contract'
+import { parseEnv } from '../../services/api/src/env.ts'
 import { newSigningKey } from '../../services/api/src/identity/signing-key.ts'
 import { loadIdentity } from '../../services/agent/src/control-plane/identity.ts'
 import { openTrust } from '../../services/agent/src/control-plane/trust.ts'
@@ -219,6 +220,44 @@ describe('the signing key', () => {
       findShard: async () => undefined,
     })
     assert.equal(offered.is === 'rejected' && offered.rejection.code, 'bad-signature')
+  })
+})
+
+describe('signing keys that are given as text', () => {
+  test('follow one another, each once, and what the first one sealed stays open', async () => {
+    const [first, second, third] = [newSigningKey(), newSigningKey(), newSigningKey()]
+    const given = (...next: readonly (typeof first)[]) =>
+      parseEnv({
+        LVSFLEET_SIGNING_KEY: first.pem,
+        ...(next.length === 0
+          ? {}
+          : { LVSFLEET_NEXT_SIGNING_KEY: next.map(({ pem }) => pem).join('') }),
+      }).signingKeys
+    const start = await startTestApi({ signingKeys: given() })
+    const steps = async (on: TestApi, ...names: string[]): Promise<JsonBody[]> => {
+      const answers: JsonBody[] = []
+      for (const name of names) {
+        const answer = await on.call('POST', `/v1/controller/keys/${name}`)
+        answers.push(answer.status === 200 ? answer.body.signing : answer.status)
+      }
+      return answers
+    }
+    try {
+      assert.deepEqual(await steps(start, 'announce'), [409], 'none is given')
+      const secret = start.deps.controllerKeys.deriveKey('a test')
+      const one = await startTestApi({ beside: start, signingKeys: given(second) })
+      const [a, b] = [first.signer.thumbprint, second.signer.thumbprint]
+      assert.deepEqual(await steps(one, 'announce', 'switch', 'retire'), [a, b, b])
+      assert.deepEqual(await steps(one, 'announce'), [409], 'the retired one does not come back')
+      await one.close()
+      const two = await startTestApi({ beside: start, signingKeys: given(second, third) })
+      const c = third.signer.thumbprint
+      assert.deepEqual(await steps(two, 'announce', 'switch', 'retire'), [b, c, c])
+      assert.deepEqual(two.deps.controllerKeys.deriveKey('a test'), secret)
+      await two.close()
+    } finally {
+      await start.close()
+    }
   })
 })
 

@@ -142,6 +142,24 @@ describe('two instances on one Postgres', () => {
     assert.match(odd.error.errorMessage ?? '', /neither HTTP with payload version 2 nor/)
   })
 
+  test('hold no stream of events, and say how to read them instead', async () => {
+    const refused = await call('GET', '/v1/events/stream')
+    assert.deepEqual([refused.status, refused.body.code], [501, 'not-offered'])
+    assert.match(refused.body.detail, /GET \/v1\/events\?after=CURSOR/)
+    const page = await call('GET', '/v1/events?limit=1')
+    const next = await call('GET', `/v1/events?limit=1&after=${page.body.cursor}`)
+    assert.equal(next.status, 200, next.text)
+    assert.ok(next.body.items[0].id > page.body.items[0].id)
+  })
+
+  test('send no webhook to themselves, where the runtime answers', async () => {
+    for (const url of ['http://127.0.0.1:9001/', 'https://localhost/']) {
+      const refused = await call('POST', '/v1/webhooks', { name: 'self', url })
+      assert.equal(refused.status, 422, refused.text)
+      assert.match(refused.body.detail, /is this machine/)
+    }
+  })
+
   async function enrolled(name: string, site: string) {
     const made = await call('POST', '/v1/join-tokens', { role: 'director', site, name })
     const agent = makeAgentClient(front.url)

@@ -20,7 +20,10 @@ export function lambdaFolder(): Promise<string> {
   return built
 }
 
-export function lambdaEnv(databaseUrl: string, store: FakeParameterStore): Record<string, string> {
+export function lambdaEnv(
+  databaseUrl: string,
+  store: Pick<FakeParameterStore, 'url'>,
+): Record<string, string> {
   return {
     DATABASE_URL: databaseUrl,
     LVSFLEET_SIGNING_KEY_PARAMETER: SIGNING_KEY,

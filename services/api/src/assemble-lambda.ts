@@ -6,12 +6,13 @@
 import { ApiError } from './errors.ts'
 import { makeAskSts } from './aws/ask-sts.ts'
 import { givenKeyring } from './identity/keyring.ts'
+import type { Signer } from './identity/signing-key.ts'
 import { OidcVerifier } from './identity/oidc.ts'
 import { Sessions } from './identity/sessions.ts'
 import { keyInParameter } from './serverless/controller-key.ts'
 import { lambdaConnection } from './serverless/connection.ts'
 import type { LambdaSettings } from './serverless/lambda-env.ts'
-import { openParameters } from './serverless/parameters.ts'
+import { openParameters, secretsBelow, type Parameters } from './secrets/parameter-store.ts'
 import { loadController } from './store/controller-store.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { migrateDatabase, missingMigrations } from './store/migrate.ts'
@@ -42,9 +43,10 @@ export async function assembleLambda(settings: LambdaSettings, log: Log): Promis
     const now = () => new Date()
     const live = await LiveFleet.load(database)
     const signer = signerOf(known, held, place.name)
+    const followers = () => keysThatFollow(parameters, settings.nextSigningKeyParameters)
     const controllerKeys = new ControllerKeys(
       signer,
-      givenKeyring([signer], () => true),
+      givenKeyring(async () => [signer, ...(await followers())]),
     )
     await controllerKeys.refresh(database.db)
     return {
@@ -52,16 +54,20 @@ export async function assembleLambda(settings: LambdaSettings, log: Log): Promis
       live,
       events: await EventFeed.load(database, live.waiters),
       counts: new Counts(),
-      webhookRules: { allowHttp: false },
+      webhookRules: { allowHttp: false, refuseLoopback: settings.webhookHttp === 'none' },
       sessions: new Sessions(),
       oidc: new OidcVerifier([], now),
       refusals: new RefusalLog(database, now, log),
       controllerKeys,
-      joinTokens: undefined,
-      askSts: makeAskSts({ endpoint: undefined, timeoutMs: STS_TIMEOUT_MS }),
+      joinTokens:
+        settings.joinTokens === undefined
+          ? undefined
+          : secretsBelow(settings.joinTokens.slice('ssm:'.length), parameters),
+      askSts: makeAskSts({ endpoint: settings.stsEndpoint, timeoutMs: STS_TIMEOUT_MS }),
       name,
       pollSeconds,
       requestsPerSecond: REQUESTS_PER_SECOND,
+      accessTokenSeconds: settings.accessTokenSeconds,
       holdsPolls: false,
       now,
       log,
@@ -70,6 +76,15 @@ export async function assembleLambda(settings: LambdaSettings, log: Log): Promis
     await database.close()
     throw error
   }
+}
+
+/** Asked for when a key is announced, or when another instance switched to one: no start waits for them. */
+async function keysThatFollow(
+  parameters: Parameters,
+  names: readonly string[],
+): Promise<readonly Signer[]> {
+  const held = await Promise.all(names.map((name) => keyInParameter(parameters, name).read()))
+  return held.filter((one) => one !== undefined)
 }
 
 async function requireMigrated(database: Database): Promise<void> {
@@ -84,6 +99,21 @@ function notMigrated(what: string): ApiError {
     { headers: { 'retry-after': '10' } },
   )
 }
+
+/** Makes the first of the keys that are to follow and is not there yet, for `announce`; gives where. */
+export async function makeNextKey(settings: LambdaSettings): Promise<NextKey> {
+  const parameters = openParameters(settings.region)
+  for (const name of settings.nextSigningKeyParameters) {
+    const place = keyInParameter(parameters, name)
+    if ((await place.read()) !== undefined) continue
+    return { parameter: name, controllerKey: (await place.make()).thumbprint }
+  }
+  throw new Error(
+    'no parameter is free for another key: name one more in LVSFLEET_NEXT_SIGNING_KEY_PARAMETERS',
+  )
+}
+
+export type NextKey = { readonly parameter: string; readonly controllerKey: string }
 
 export type Migrated = {
   /** Where the first API key is, when this run made it. */

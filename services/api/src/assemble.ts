@@ -90,6 +90,7 @@ export async function assemble(
       name,
       pollSeconds,
       requestsPerSecond,
+      accessTokenSeconds: settings.accessTokenSeconds,
       holdsPolls: true,
       now,
       log,
@@ -135,11 +136,11 @@ async function openKeys(
     database,
     given[0] === undefined ? keyInFile(file) : keyGiven(given[0]),
   )
-  const keys: ControllerKeys = new ControllerKeys(
+  const keys = new ControllerKeys(
     first,
     given.length === 0
       ? fileKeyring(first, join(dataDir, 'signing-keys'))
-      : givenKeyring(given, (one) => one.thumbprint === keys.signer.thumbprint),
+      : givenKeyring(async () => given),
   )
   await keys.refresh(database.db)
   return keys

@@ -22,6 +22,15 @@ const signingKeySchema = z.string().transform((text, ctx): Signer => {
   }
 })
 
+/** Several, one block after the other. */
+const signingKeysSchema = z
+  .string()
+  .transform((text) => text.split(/(?<=-----END [A-Z ]+-----)/).filter((block) => /\S/.test(block)))
+  .pipe(z.array(signingKeySchema).min(1).max(32))
+
+/** Also a setting of the function on Lambda. */
+export const accessTokenSecondsSchema = z.coerce.number().int().min(10).max(3_600).default(900)
+
 const envSchema = z.object({
   /** Where to listen. Port 0 takes any free port. */
   LVSFLEET_LISTEN: listenSchema.default({ host: '127.0.0.1', port: 8080 }),
@@ -37,9 +46,9 @@ const envSchema = z.object({
   /** Audience of the agents' assertions: the configured name of this API, never the Host that arrived. */
   LVSFLEET_NAME: z.string().min(1).max(200).default('lvsfleet'),
   LVSFLEET_SIGNING_KEY_FILE: z.string().min(1).optional(),
-  /** The key itself (PKCS #8 PEM) instead of a file, and the one that is to follow it. */
+  /** The key of the beginning (PKCS #8 PEM) instead of a file, and those that follow it, one at each rotation, in order. */
   LVSFLEET_SIGNING_KEY: signingKeySchema.optional(),
-  LVSFLEET_NEXT_SIGNING_KEY: signingKeySchema.optional(),
+  LVSFLEET_NEXT_SIGNING_KEY: signingKeysSchema.optional(),
   /** Where a join token is kept for each site and role: ssm:/PREFIX or file:/FOLDER. */
   LVSFLEET_JOIN_TOKENS: z
     .string()
@@ -51,6 +60,8 @@ const envSchema = z.object({
   LVSFLEET_POLL_SECONDS: z.coerce.number().int().min(1).max(3_600).default(10),
   /** Requests a second of one identity in the long run; ten times as many may come at once. */
   LVSFLEET_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(200),
+  /** Life of an agent's access token: within it a copy of a host is noticed, and all have heard of an announced key. */
+  LVSFLEET_ACCESS_TOKEN_SECONDS: accessTokenSecondsSchema,
   /** JSON file that says which OIDC issuers are believed and what their claims allow: docs/access.md. */
   LVSFLEET_OIDC_FILE: z.string().min(1).optional(),
   /** Where Prometheus is answered at /metrics, or `off`. */
@@ -71,12 +82,13 @@ export type Settings = {
   readonly poolMax: number
   readonly name: string
   readonly signingKeyFile: string | undefined
-  /** The one that signs, then the next; empty = from files. */
+  /** That of the beginning, then those that follow; empty = from files. */
   readonly signingKeys: readonly Signer[]
   readonly stsEndpoint: URL | undefined
   readonly joinTokens: string | undefined
   readonly pollSeconds: number
   readonly requestsPerSecond: number
+  readonly accessTokenSeconds: number
   readonly oidcFile: string | undefined
   /** undefined = off. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined
@@ -101,7 +113,7 @@ export function parseEnv(env: Readonly<Record<string, string | undefined>>): Set
     poolMax: values.LVSFLEET_DATABASE_POOL,
     name: values.LVSFLEET_NAME,
     signingKeyFile: values.LVSFLEET_SIGNING_KEY_FILE,
-    signingKeys: [values.LVSFLEET_SIGNING_KEY, values.LVSFLEET_NEXT_SIGNING_KEY].filter(
+    signingKeys: [values.LVSFLEET_SIGNING_KEY, ...(values.LVSFLEET_NEXT_SIGNING_KEY ?? [])].filter(
       (one) => one !== undefined,
     ),
     joinTokens: values.LVSFLEET_JOIN_TOKENS,
@@ -111,6 +123,7 @@ export function parseEnv(env: Readonly<Record<string, string | undefined>>): Set
         : new URL(values.LVSFLEET_STS_ENDPOINT),
     pollSeconds: values.LVSFLEET_POLL_SECONDS,
     requestsPerSecond: values.LVSFLEET_REQUESTS_PER_SECOND,
+    accessTokenSeconds: values.LVSFLEET_ACCESS_TOKEN_SECONDS,
     oidcFile: values.LVSFLEET_OIDC_FILE,
     metrics: values.LVSFLEET_METRICS ?? undefined,
     webhookHttp: values.LVSFLEET_WEBHOOK_HTTP,

@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   'precondition-required': [428, 'Say which version is replaced'],
   'too-many-requests': [429, 'Too many requests'],
   internal: [500, 'The server made a mistake'],
+  'not-offered': [501, 'This installation does not offer that'],
   'key-missing': [503, 'A signing key is missing'],
   'aws-unavailable': [503, 'AWS does not answer'],
   'database-unavailable': [503, 'The database does not answer'],

@@ -40,6 +40,7 @@ const PROBLEM_TEXT: Readonly<Record<ErrorStatus, string>> = {
   428: 'Precondition required',
   429: 'Too many requests',
   500: 'Mistake of the server',
+  501: 'Not offered by this installation',
   503: 'The database or AWS does not answer, or too much is waiting',
 }
 

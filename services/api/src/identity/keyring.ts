@@ -9,7 +9,8 @@ import { newSigningKey, readSigningKey, writeSecretFile, type Signer } from './s
 
 export type SigningKeys = {
   readonly load: () => Promise<readonly Signer[]>
-  readonly make: () => Promise<Signer>
+  /** One that is none of these; undefined where keys are given and there is no other. */
+  readonly make: (known: ReadonlySet<string>) => Promise<Signer | undefined>
 }
 
 export function fileKeyring(first: Signer, folder: string): SigningKeys {
@@ -31,20 +32,11 @@ export function fileKeyring(first: Signer, folder: string): SigningKeys {
   }
 }
 
-/** The one that is not in use yet is the next. */
-export function givenKeyring(
-  signers: readonly Signer[],
-  isUsed: (one: Signer) => boolean,
-): SigningKeys {
+/** The next is the first that never signed here: a key that was retired does not come back by an announcement. */
+export function givenKeyring(load: () => Promise<readonly Signer[]>): SigningKeys {
   return {
-    load: async () => signers,
-    make: async () => {
-      const next = signers.find((one) => !isUsed(one))
-      if (next !== undefined) return next
-      throw new Error(
-        'there is no unused key in LVSFLEET_NEXT_SIGNING_KEY: put one there and start again',
-      )
-    },
+    load,
+    make: async (known) => (await load()).find((one) => !known.has(one.thumbprint)),
   }
 }
 

@@ -9,6 +9,9 @@ import type { SecretStore } from './secret.ts'
 export async function openSecretStore(where: string): Promise<SecretStore> {
   const [, kind, path = ''] = /^(ssm|file):(\/.*)$/.exec(where) ?? []
   if (kind === 'file') return fileSecrets(path)
-  if (kind === 'ssm') return (await import('./ssm-secrets.ts')).ssmSecrets(path)
+  if (kind === 'ssm') {
+    const { openParameters, secretsBelow } = await import('./parameter-store.ts')
+    return secretsBelow(path, openParameters())
+  }
   throw new Error(`${where} is no place for secrets: use ssm:/PREFIX or file:/FOLDER`)
 }

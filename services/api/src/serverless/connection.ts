@@ -3,8 +3,8 @@
  * connection, so that one that rotates, or lives for a quarter of an hour, needs no restart.
  */
 import type { Connection } from '../store/database.ts'
+import type { Parameters } from '../secrets/parameter-store.ts'
 import type { LambdaSettings } from './lambda-env.ts'
-import type { Parameters } from './parameters.ts'
 
 /**
  * Ends sessions on the server's side: an instance that was frozen and never woke up cannot say goodbye.
@@ -14,7 +14,7 @@ const IDLE_SESSION_MS = 5 * 60_000
 
 export function lambdaConnection(
   settings: Pick<LambdaSettings, 'databaseUrl' | 'databaseAuth' | 'passwordParameter' | 'region'>,
-  parameters: Parameters,
+  parameters: Pick<Parameters, 'read'>,
 ): Connection {
   const url = settings.databaseUrl
   const host = url.searchParams.get('host') ?? url.hostname
@@ -43,7 +43,7 @@ type Login = {
 
 function passwordFor(
   settings: Pick<LambdaSettings, 'databaseAuth' | 'passwordParameter' | 'region'>,
-  parameters: Parameters,
+  parameters: Pick<Parameters, 'read'>,
   login: Login,
 ): string | (() => Promise<string>) {
   const name = settings.passwordParameter

@@ -2,9 +2,12 @@
 import { createPrivateKey } from 'node:crypto'
 import { makeSigner, newSigningKey, type Signer } from '../identity/signing-key.ts'
 import type { KeyPlace } from '../verbs/first-start.ts'
-import type { Parameters } from './parameters.ts'
+import type { Parameters } from '../secrets/parameter-store.ts'
 
-export function keyInParameter(parameters: Parameters, name: string): KeyPlace {
+export function keyInParameter(
+  parameters: Pick<Parameters, 'read' | 'create'>,
+  name: string,
+): KeyPlace {
   return {
     name: `parameter ${name}`,
     read: async () => {

@@ -1,6 +1,6 @@
 /**
  * One event of Lambda → its answer. HTTP events (payload version 2: Function URL or HTTP API) go through the same app
- * as on Node, after this instance caught up with the others; the schedule's event keeps house.
+ * as on Node, after this instance caught up with the others; the schedule's event keeps house and tells webhooks.
  */
 import type { MiddlewareHandler } from 'hono'
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda'
@@ -13,6 +13,7 @@ import { toApiError } from '../http/problem.ts'
 import { makeCatchUp } from '../verbs/catch-up.ts'
 import type { Deps, Log } from '../verbs/deps.ts'
 import { keepHouse } from '../verbs/housekeeping.ts'
+import { deliverDue, DELIVERER_TIMES } from '../webhooks/deliverer.ts'
 
 /** What distinguishes it from anything that somebody else may send; AWS writes the rest. */
 const httpEventSchema = z.looseObject({
@@ -25,6 +26,9 @@ const houseEventSchema = z.looseObject({ task: z.literal('housekeeping') })
 
 /** Lambda's limit is 6 MB for the whole answer as JSON, in which quotes and line ends take two characters. */
 const ANSWER_MAX_BYTES = 6 * 1024 * 1024 - 64 * 1024
+
+/** For webhooks at each turn of the schedule; with the rest of the housekeeping it stays below the function's 30 s. */
+const DELIVER_MS = 15_000
 
 /** What Lambda turns into an HTTP answer. */
 export type HttpResult = {
@@ -56,7 +60,9 @@ export function makeEventHandler(deps: Deps, agentMaxAgeMs: number): EventHandle
   return async (event, context) => {
     if (isHttpEvent(event)) return bounded(await serve(event, context), deps.log)
     if (houseEventSchema.safeParse(event).success) {
+      await catchUp(0)
       await keepHouse(deps)
+      await deliverDue(deps, { times: DELIVERER_TIMES, withinMs: DELIVER_MS })
       return { done: 'housekeeping' }
     }
     throw new Error('the event is neither HTTP with payload version 2 nor {"task": "housekeeping"}')

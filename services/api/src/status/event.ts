@@ -13,6 +13,9 @@ export const EVENT_KINDS = {
   'access.changed': 'an API key, a join token or a webhook was made, changed or ended',
   'host.enrolled': 'an agent joined as a director or real server',
   'host.revoked': 'the identity of an agent was ended',
+  'host.quarantined':
+    'two hosts use one key: neither is given states or heard until somebody releases it; both kernels forward as they were',
+  'host.released': 'a host is out of quarantine',
   'state.applied': 'a published generation is in force on a host',
   'state.rejected': 'an agent refuses what is published; the state before stays in force',
   'state.accepted': 'an agent no longer refuses what is published',

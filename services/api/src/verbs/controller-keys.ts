@@ -11,8 +11,8 @@ import { loadKeyLists, newestSerial, type StoredKeyList } from '../store/key-lis
 export type Keyring = {
   /** Every private key that is there now. */
   readonly load: () => Promise<readonly Signer[]>
-  /** Makes one and keeps it; throws where keys are given from outside. */
-  readonly make: () => Promise<Signer>
+  /** Makes one and keeps it, or finds one that was given and is none of these thumbprints; undefined = there is none. */
+  readonly make: (known: ReadonlySet<string>) => Promise<Signer | undefined>
 }
 
 export class ControllerKeys {

@@ -35,6 +35,8 @@ export type Deps = {
   readonly pollSeconds: number
   /** Of one identity, in the long run; ten times as many at once. */
   readonly requestsPerSecond: number
+  /** Life of what an assertion buys. */
+  readonly accessTokenSeconds: number
   /** Whether a poll may wait for news; where each moment of waiting is paid for it may not. */
   readonly holdsPolls: boolean
   readonly now: () => Date

@@ -1,4 +1,4 @@
-/** A host's signed assertion buys an opaque access token for a quarter of an hour. Each assertion works once. */
+/** A host's signed assertion buys an opaque access token for some minutes. Each assertion works once. */
 import type { TokenAnswer } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
 import { assertionKeyId, verifyAssertion } from '../identity/assertion.ts'
@@ -18,8 +18,6 @@ import {
 } from '../store/host-store.ts'
 import type { Deps } from './deps.ts'
 
-export const ACCESS_TOKEN_SECONDS = 900
-
 export async function issueAccessToken(deps: Deps, text: string): Promise<TokenAnswer> {
   const keyId = assertionKeyId(text)
   if (keyId === undefined)
@@ -36,7 +34,7 @@ export async function issueAccessToken(deps: Deps, text: string): Promise<TokenA
     throw refused('iss and sub must be the host id of the enrolment')
   }
   const token = makeAccessToken()
-  const expiresAt = new Date(now.getTime() + ACCESS_TOKEN_SECONDS * 1_000)
+  const expiresAt = new Date(now.getTime() + deps.accessTokenSeconds * 1_000)
   const held = await deps.database.db.transaction(async (tx) => {
     const isFirst = await useAssertionId(tx, `${keyId}:${assertion.jti}`, assertion.expiresAt)
     if (!isFirst) throw refused('it was used before')
@@ -64,7 +62,7 @@ export async function issueAccessToken(deps: Deps, text: string): Promise<TokenA
   return {
     access_token: token.text,
     token_type: 'Bearer',
-    expires_in: ACCESS_TOKEN_SECONDS,
+    expires_in: deps.accessTokenSeconds,
     ...(lists.length === 0 ? {} : { key_lists: lists }),
   }
 }

@@ -25,8 +25,13 @@ export async function announceKey(deps: Deps, actor: string): Promise<void> {
         'conflict',
         'a key is announced already: switch to it, then retire the old',
       )
-    const next = await keyring.make()
     const known = (await loadController(tx))?.keys ?? []
+    const next = await keyring.make(new Set(known.map(thumbprintOf)))
+    if (next === undefined)
+      throw new ApiError(
+        'conflict',
+        'keys are given to this API from outside, and none of them is new: put the next one there',
+      )
     // Written before agents hear of it: a process that starts now must know the key as ours.
     await updateControllerKeys(tx, distinct([...known, signer.publicKey, next.publicKey]))
     await writeList(deps, tx, {

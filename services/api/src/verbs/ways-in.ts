@@ -58,10 +58,7 @@ export async function makeChallenge(
 
 export async function findGrant(deps: Deps, request: EnrolRequest): Promise<() => Promise<Grant>> {
   const { token, challenge, aws } = request
-  if (token !== undefined) {
-    const grant = await grantOfToken(deps, request, token)
-    return async () => grant
-  }
+  if (token !== undefined) return grantOfToken(deps, request, token)
   if (challenge === undefined) throw new ApiError('invalid-body', 'needs a token or a challenge')
   checkProof(request, challenge)
   // Used up before anything is looked at or sent: a refusal costs it too.
@@ -84,7 +81,11 @@ function checkProof(request: EnrolRequest, secret: string): void {
   )
 }
 
-async function grantOfToken(deps: Deps, request: EnrolRequest, text: string): Promise<Grant> {
+async function grantOfToken(
+  deps: Deps,
+  request: EnrolRequest,
+  text: string,
+): Promise<() => Promise<Grant>> {
   const refused = new ApiError(
     'invalid-token',
     'the join token is not valid: unknown, spent, expired or revoked',
@@ -95,7 +96,7 @@ async function grantOfToken(deps: Deps, request: EnrolRequest, text: string): Pr
   const token = await findJoinToken(deps.database.db, id)
   if (token === undefined || !matchesSecret(text, token.sha256)) throw refused
   const { role, name, site, labels, approval, replaces } = token
-  return {
+  const grant: Grant = {
     what: 'token',
     by: `join-token/${id}`,
     role,
@@ -108,6 +109,13 @@ async function grantOfToken(deps: Deps, request: EnrolRequest, text: string): Pr
     spend: async (tx, at) => {
       if (!(await spendJoinToken(tx, id, at))) throw refused
     },
+  }
+  const isGood =
+    token.revokedAt === null && token.uses < token.maxUses && token.expiresAt > deps.now()
+  return async () => {
+    // Before the fleet is looked at: who holds a token that is over learns nothing of what the intent would say.
+    if (!isGood) throw refused
+    return grant
   }
 }
 

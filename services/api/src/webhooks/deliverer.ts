@@ -80,6 +80,33 @@ export function startDeliverer(deps: Deps, times: DelivererTimes): () => Promise
   }
 }
 
+/**
+ * Tells what is due now, and returns: for processes that nothing but a schedule wakes. What is under way after `withinMs`
+ * is sent again the next time. Gives how many turns were taken.
+ */
+export async function deliverDue(
+  deps: Deps,
+  { times, withinMs }: { readonly times: DelivererTimes; readonly withinMs: number },
+): Promise<number> {
+  const by = randomUUID()
+  const signal = AbortSignal.timeout(withinMs)
+  await deps.events.refresh()
+  const { lastId } = deps.events
+  let turns = 0
+  const work = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const webhook = await claimWebhook(deps.database.db, { by, lastId, now: deps.now() })
+      if (webhook === undefined) return
+      turns++
+      await takeTurn({ deps, times, by, signal }, webhook).catch((error: unknown) =>
+        deps.log.warn({ err: error, webhook: webhook.name }, 'webhook'),
+      )
+    }
+  }
+  await Promise.all(Array.from({ length: TOGETHER_MAX }, work))
+  return turns
+}
+
 type Turn = {
   readonly deps: Deps
   readonly times: DelivererTimes

@@ -47,6 +47,20 @@ test('what is allowed by setting is plain http, and nothing else', () => {
   assert.match(refuseAddress('169.254.169.254', 'http:', LAX) ?? '', /link-local/)
 })
 
+test('where this machine is no receiver it is refused under each of its names', () => {
+  const rules = { allowHttp: true, refuseLoopback: true }
+  for (const url of [
+    'http://localhost:9001/',
+    'https://api.localhost/',
+    'http://127.0.0.1:9001/2018-06-01/runtime/invocation/next',
+    'http://[::1]/',
+    'https://[::ffff:127.0.0.1]/',
+  ])
+    assert.match(refuseUrl(url, rules) ?? '', /this machine/, url)
+  assert.match(refuseAddress('127.0.0.1', 'https:', rules) ?? '', /this machine/)
+  assert.equal(refuseUrl('https://hooks.example/', rules), undefined)
+})
+
 test('a name that leads to a forbidden address is refused when it is connected to', async () => {
   let asked = 0
   const server = createServer((_, response) => {

@@ -8,8 +8,11 @@ import { BlockList, isIP } from 'node:net'
 export type TargetRules = {
   /** Plain HTTP to any address, not to loopback alone. */
   readonly allowHttp: boolean
+  /** Where what answers on this machine is no receiver: on Lambda it is the runtime's own API. */
+  readonly refuseLoopback?: boolean
 }
 
+const NOT_HERE = 'is this machine: nothing is sent there'
 const URL_MAX = 2_000
 
 const loopback = new BlockList()
@@ -44,6 +47,7 @@ export function refuseUrl(text: string, rules: TargetRules): string | undefined 
   const host = hostOf(url)
   if (isIP(host) !== 0) return refuseAddress(host, url.protocol, rules)
   const isLocal = host === 'localhost' || host.endsWith('.localhost')
+  if (isLocal && rules.refuseLoopback === true) return NOT_HERE
   if (url.protocol === 'http:' && !isLocal && !rules.allowHttp) {
     return 'must begin with https://: plain http goes to this machine only'
   }
@@ -64,6 +68,9 @@ export function refuseAddress(
   if (isInsideForbidden || forbidden.check(address, kind)) {
     return `${address} is link-local, a metadata service, or nobody's address: nothing is sent there`
   }
+  const isLoopback =
+    loopback.check(address, kind) || (inside !== undefined && loopback.check(inside, 'ipv4'))
+  if (isLoopback && rules.refuseLoopback === true) return NOT_HERE
   if (protocol === 'http:' && !rules.allowHttp && !loopback.check(address, kind)) {
     return `${address} is not this machine, and plain http goes to this machine only`
   }

@@ -59,7 +59,7 @@ const streamRoute = createRoute({
         'Server-sent events, from now on, or after `Last-Event-ID` (or `after`); ids are cursors, `data` is an Event',
       content: { 'text/event-stream': { schema: z.string() } },
     },
-    ...problems(404, 410, 429),
+    ...problems(410, 429, 501),
   },
 })
 
@@ -86,8 +86,8 @@ export function eventRoutes(app: OpenAPIHono<AppEnv>, deps: Deps, times: StreamT
   app.openapi(streamRoute, async (c) => {
     if (!deps.holdsPolls) {
       throw new ApiError(
-        'not-found',
-        'this API runs as a function and holds no stream: poll /v1/events',
+        'not-offered',
+        'this API runs as a function, which can hold no stream: read GET /v1/events?after=CURSOR now and then; each answer gives the next cursor',
       )
     }
     const { after, ...rest } = c.req.valid('query')

@@ -1,5 +1,5 @@
 /** What people do, as events: a revision of the intent, and everything else that leaves a line in the audit trail. */
-import { makeEvent, type EventKind, type NewEvent } from '../event.ts'
+import { makeEvent, type EventKind, type EventSeverity, type NewEvent } from '../event.ts'
 import { capped } from './report-events.ts'
 
 export type IntentChange = {
@@ -62,17 +62,27 @@ export type AuditLine = {
 const HOST_KINDS: Readonly<Record<string, EventKind>> = {
   'host.enrol': 'host.enrolled',
   'host.revoke': 'host.revoked',
+  'host.quarantine': 'host.quarantined',
+  'host.release': 'host.released',
 }
 
+/** What somebody must look at; everything else that people do is told as it is. */
+const SEVERITIES: Partial<Record<EventKind, EventSeverity>> = { 'host.quarantined': 'error' }
+
 export function auditEvent({ at, actor, action, subject }: AuditLine): NewEvent {
-  const [kind = '', name = ''] = subject.split('/')
+  const [place = '', name = ''] = subject.split('/')
+  const kind = HOST_KINDS[action] ?? 'access.changed'
   return makeEvent({
-    kind: HOST_KINDS[action] ?? 'access.changed',
+    kind,
+    severity: SEVERITIES[kind] ?? 'info',
     at,
     subject,
-    ...placeOf(kind, name),
+    ...placeOf(place, name),
     cause: `${action} by ${actor}`,
-    message: `${actor}: ${action} ${subject}`,
+    message:
+      kind === 'host.quarantined'
+        ? `two hosts use the key of ${subject}, or its disk went back in time; both forward as they were. Stop the copy, then: lvsfleet release ${subject}`
+        : `${actor}: ${action} ${subject}`,
     detail: { actor, action },
   })
 }
