@@ -14,8 +14,7 @@ type Numbers = { readonly major: number; readonly minor: number }
 
 /** `1.4.2`, and `1.4.2-rc.1` of a version to come; undefined for what is no version. */
 export function parseVersion(text: string): Numbers | undefined {
-  const [, major, minor] =
-    /^(\d{1,6})\.(\d{1,6})\.\d{1,6}(?:[-+~][\w.+~-]*)?$/.exec(text) ?? []
+  const [, major, minor] = /^(\d{1,6})\.(\d{1,6})\.\d{1,6}(?:[-+~][\w.+~-]*)?$/.exec(text) ?? []
   if (major === undefined || minor === undefined) return undefined
   return { major: Number(major), minor: Number(minor) }
 }

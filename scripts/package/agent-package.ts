@@ -6,7 +6,9 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
+  constants as fsConstants,
   copyFileSync,
+  existsSync,
   globSync,
   lutimesSync,
   mkdirSync,
@@ -19,8 +21,15 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { archOfElf, type Arch } from './elf.ts'
-import { findNatives } from './natives.ts'
-import { CONFFILES, MAINTAINER_SCRIPTS, ownFile, packageTree, type Entry } from './package-tree.ts'
+import { findNatives, type Natives } from './natives.ts'
+import {
+  CONFFILES,
+  MAINTAINER_SCRIPTS,
+  NODE_PATH,
+  ownFile,
+  packageTree,
+  type Entry,
+} from './package-tree.ts'
 
 export type PackageOptions = {
   readonly version: string
@@ -29,14 +38,20 @@ export type PackageOptions = {
   readonly outdir: string
   /** Seconds since 1970: the date of all files. */
   readonly epoch: number
-  /** xz for what ships; gzip is four times quicker and a third larger. */
-  readonly compression: readonly ['xz', number] | ['gzip', number] | ['none', 0]
+  /** Where Node and koffi's library lie, if not where `findNatives` says. */
+  readonly natives?: Natives
+  /** Node is left out, for tests that install often: it is most of the package, and only a file. */
+  readonly withoutNode?: boolean
+  /** xz for what ships; none is quick. */
+  readonly compression: readonly ['xz', number] | ['none', 0]
 }
 
 export function packageAgent(options: PackageOptions): string {
   const { version, arch, outdir, epoch, compression } = options
-  const natives = findNatives(arch)
-  const entries = packageTree({ ...options, natives })
+  const natives = options.natives ?? findNatives(arch)
+  const entries = packageTree({ ...options, natives }).filter(
+    ({ path }) => options.withoutNode !== true || path !== NODE_PATH,
+  )
   const stage = mkdtempSync(join(tmpdir(), 'lvsfleet-package-'))
   try {
     for (const entry of entries) place(stage, entry)
@@ -71,13 +86,15 @@ function place(stage: string, entry: Entry): void {
   const path = join(stage, entry.path)
   mkdirSync(dirname(path), { recursive: true })
   if ('text' in entry) writeFileSync(path, entry.text)
-  else copyFileSync(entry.from, path)
+  else copyFileSync(entry.from, path, fsConstants.COPYFILE_FICLONE)
   chmodSync(path, entry.mode)
 }
 
 /** Of all that is machine code: one wrong binary would show only on the host. */
 function checkMachine(stage: string, arch: Arch): void {
-  for (const name of ['usr/lib/lvsfleet/node', ...globSync('**/*.node', { cwd: stage })]) {
+  const node = NODE_PATH.slice(1)
+  for (const name of [node, ...globSync('**/*.node', { cwd: stage })]) {
+    if (!existsSync(join(stage, name))) continue
     const found = archOfElf(readFileSync(join(stage, name)))
     if (found !== arch) throw new Error(`${name} is for ${found ?? 'no machine'}, not for ${arch}`)
   }
@@ -92,7 +109,9 @@ function writeControl(stage: string, entries: readonly Entry[], options: Package
   const sums = entries
     .filter(({ path }) => CONFFILES.every((conffile) => conffile !== path))
     .map(({ path }) => {
-      const sum = createHash('md5').update(readFileSync(join(stage, path))).digest('hex')
+      const sum = createHash('md5')
+        .update(readFileSync(join(stage, path)))
+        .digest('hex')
       return `${sum}  ${path.slice(1)}\n`
     })
   writeFileSync(join(control, 'md5sums'), sums.toSorted().join(''))

@@ -28,7 +28,7 @@ const packages = values.arch.split(',').map((name) =>
     bundle,
     outdir,
     epoch: epochOf(),
-    compression: ['xz', 6],
+    compression: ['xz', 3],
   }),
 )
 const installer = join(outdir, 'install.sh')

@@ -39,7 +39,9 @@ export function findNatives(arch: Arch): Natives {
 function packageFolder(name: string): string {
   const installed = `${root}node_modules/${name}`
   if (existsSync(installed)) return installed
-  const { packages } = lockSchema.parse(JSON.parse(readFileSync(`${root}package-lock.json`, 'utf8')))
+  const { packages } = lockSchema.parse(
+    JSON.parse(readFileSync(`${root}package-lock.json`, 'utf8')),
+  )
   const locked = packages[`node_modules/${name}`]
   if (locked?.version === undefined || locked.integrity === undefined)
     throw new Error(`package-lock.json does not name ${name}`)

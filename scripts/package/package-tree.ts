@@ -25,6 +25,7 @@ export type Packed = {
 }
 
 const LIB = '/usr/lib/lvsfleet'
+export const NODE_PATH = `${LIB}/node`
 const MODULES = `${LIB}/agent/node_modules`
 const DOC = '/usr/share/doc/lvsfleet-agent'
 
@@ -35,34 +36,52 @@ export function packageTree({ version, arch, bundle, natives }: Packed): Entry[]
   return [
     text('/etc/lvsfleet/agent.env', ownFile('agent.env'), 0o640),
     text('/lib/systemd/system/lvsfleet-agent.service', ownFile('lvsfleet-agent.service')),
-    text('/lib/systemd/system/lvsfleet-agent-probe.service', ownFile('lvsfleet-agent-probe.service')),
+    text(
+      '/lib/systemd/system/lvsfleet-agent-probe.service',
+      ownFile('lvsfleet-agent-probe.service'),
+    ),
     text('/usr/bin/lvsfleet-agent', ownFile('lvsfleet-agent'), 0o755),
     text('/usr/lib/modules-load.d/lvsfleet-agent.conf', ownFile('modules-load.conf')),
     text('/usr/lib/sysctl.d/60-lvsfleet-agent.conf', ownFile('sysctl.conf')),
     text('/usr/lib/sysusers.d/lvsfleet-agent.conf', ownFile('sysusers.conf')),
-    file(`${LIB}/node`, `${natives.node}/bin/node`, 0o755),
+    file(NODE_PATH, `${natives.node}/bin/node`, 0o755),
     file(`${LIB}/agent/lvsfleet-agent.mjs`, bundle),
     file(`${LIB}/agent/lvsfleet-agent-aws.mjs`, bundle.replace(/\.mjs$/, '-aws.mjs')),
-    ...fromModules('netlink', ['package.json', 'dist/raw.js', `prebuilds/${machine}/node.napi.node`]),
+    ...fromModules('netlink', [
+      'package.json',
+      'dist/raw.js',
+      `prebuilds/${machine}/node.napi.node`,
+    ]),
     ...fromModules('node-gyp-build', ['package.json', 'index.js', 'node-gyp-build.js']),
     ...fromModules('koffi', ['package.json', ...KOFFI_FILES]),
     ...['package.json', 'index.js', koffiBinary].map((name) =>
       file(`${MODULES}/@koromix/koffi-${machine}/${name}`, `${natives.koffi}/${name}`),
     ),
     text(`${DOC}/copyright`, copyright(natives)),
-    text(`${DOC}/changelog`, `lvsfleet-agent (${version})\n\n  * See the release notes of LVS Fleet ${version}.\n`),
+    text(
+      `${DOC}/changelog`,
+      `lvsfleet-agent (${version})\n\n  * See the release notes of LVS Fleet ${version}.\n`,
+    ),
     file(`${DOC}/install.md`, `${root}docs/install.md`),
   ]
 }
 
-const KOFFI_FILES = ['index.js', 'src/koffi/index.js'] as const
+const KOFFI_FILES = [
+  'index.js',
+  'src/koffi/index.js',
+  'src/koffi/src/static.js',
+  'src/koffi/src/trampolines.cjs',
+] as const
 
 export const CONFFILES = ['/etc/lvsfleet/agent.env'] as const
 export const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm'] as const
 
 /** `@NODE_FLAGS@` is what Node is told for the agent, wherever that runs. */
 export function ownFile(name: string): string {
-  return readFileSync(`${files}/${name}`, 'utf8').replaceAll('@NODE_FLAGS@', AGENT_NODE_FLAGS.join(' '))
+  return readFileSync(`${files}/${name}`, 'utf8').replaceAll(
+    '@NODE_FLAGS@',
+    AGENT_NODE_FLAGS.join(' '),
+  )
 }
 
 function text(path: string, content: string, mode = 0o644): Entry {
@@ -74,7 +93,9 @@ function file(path: string, from: string, mode = 0o644): Entry {
 }
 
 function fromModules(name: string, names: readonly string[]): Entry[] {
-  return names.map((part) => file(`${MODULES}/${name}/${part}`, `${root}node_modules/${name}/${part}`))
+  return names.map((part) =>
+    file(`${MODULES}/${name}/${part}`, `${root}node_modules/${name}/${part}`),
+  )
 }
 
 /** Machine-readable (DEP 5) as far as it is ours; then the licence of each part that lies in the package or the bundle. */
