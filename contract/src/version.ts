@@ -4,7 +4,7 @@
  */
 export const VERSION = '0.1.0'
 
-/** Header by which an agent says its version with every call, the first too. */
+/** Header by which an agent says its version when it enrols; later its reports do. */
 export const AGENT_VERSION_HEADER = 'lvs-agent-version'
 
 /** How many minor versions an agent may be older or newer than the API. */
@@ -13,7 +13,7 @@ const MINORS_APART_MAX = 1
 type Numbers = { readonly major: number; readonly minor: number }
 
 /** `1.4.2`, and `1.4.2-rc.1` of a version to come; undefined for what is no version. */
-export function parseVersion(text: string): Numbers | undefined {
+function parseVersion(text: string): Numbers | undefined {
   const [, major, minor] = /^(\d{1,6})\.(\d{1,6})\.\d{1,6}(?:[-+~][\w.+~-]*)?$/.exec(text) ?? []
   if (major === undefined || minor === undefined) return undefined
   return { major: Number(major), minor: Number(minor) }

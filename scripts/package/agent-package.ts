@@ -43,7 +43,7 @@ export type PackageOptions = {
   /** Node is left out, for tests that install often: it is most of the package, and only a file. */
   readonly withoutNode?: boolean
   /** xz for what ships; none is quick. */
-  readonly compression: readonly ['xz', number] | ['none', 0]
+  readonly compression: readonly [kind: 'xz' | 'none', level: number]
 }
 
 export function packageAgent(options: PackageOptions): string {
