@@ -3,6 +3,7 @@
  * behaves (systemctl.ts). The real dpkg installs into it and runs the package's real scripts.
  */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,7 +71,8 @@ export async function makeMachine(): Promise<Machine> {
     dpkg: (...args) => run(['dpkg', `--root=${root}`, ...DPKG_OPTIONS, ...args]),
     run,
     async close() {
-      await run([at('bin/systemctl'), 'stop', 'lvsfleet-agent.service']).catch(() => undefined)
+      if (existsSync(at('run/lvsfleet-agent.service.pid')))
+        await run([at('bin/systemctl'), 'stop', 'lvsfleet-agent.service'])
       await rm(root, { recursive: true, force: true })
     },
   }

@@ -40,6 +40,10 @@ switch (verb) {
   case 'stop':
     await stop()
     break
+  case 'restart':
+    await stop()
+    start()
+    break
   case 'try-restart':
     if (runningPid() === undefined) break
     await stop()
