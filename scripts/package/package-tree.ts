@@ -62,7 +62,7 @@ export function packageTree({ version, arch, bundle, natives }: Packed): Entry[]
       `${DOC}/changelog`,
       `lvsfleet-agent (${version})\n\n  * See the release notes of LVS Fleet ${version}.\n`,
     ),
-    file(`${DOC}/install.md`, `${root}docs/install.md`),
+    ...['install.md', 'versions.md'].map((name) => file(`${DOC}/${name}`, `${root}docs/${name}`)),
   ]
 }
 
