@@ -13,6 +13,7 @@ import { makeAgentClient, makeReport, readDocument } from '../fakes/agent-client
 import { fromTheFuture, WIRE_MESSAGES } from '../fixtures/wire-messages.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type TestApi } from './harness.ts'
+import { runCli } from './run-cli.ts'
 
 const [major = 0, minor = 0] = VERSION.split('.').map(Number)
 const NEWER = `${major}.${minor + 1}.0`
@@ -99,6 +100,9 @@ describe('an agent without the fields that came later', () => {
     assert.equal(row.supported, false)
     assert.match(row.reason, new RegExp(`agent ${TOO_NEW} is too new for API ${VERSION}`))
     assert.equal((await agent.state()).status, 200)
+    const env = { LVSFLEET_API: api.url, LVSFLEET_KEY: api.adminKey }
+    const { stdout } = await runCli(['status'], '', env)
+    assert.match(stdout, /director\/dir-b .*unsupported: agent .* is too new for API/)
   })
 })
 
