@@ -4,7 +4,7 @@
  *
  *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs, dist/lvsfleet-agent-aws.mjs and dist/lvsfleet-api-lambda{/,.zip}
  */
-import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { basename } from 'node:path'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
@@ -40,7 +40,20 @@ const COMMON = {
   logLevel: 'warning',
 } satisfies BuildOptions
 
-export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
+/** The bundle says another version than the checkout: what upgrades are tested with. */
+const sayVersion = (version: string): Plugin => ({
+  name: 'say-version',
+  setup: (bundle) =>
+    bundle.onLoad({ filter: /\/contract\/src\/version\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(
+        /VERSION = '[^']*'/,
+        () => `VERSION = ${JSON.stringify(version)}`,
+      ),
+      loader: 'ts',
+    })),
+})
+
+export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Promise<string> {
   const awsFile = outfile.replace(/\.mjs$/, '-aws.mjs')
   await build({
     ...COMMON,
@@ -56,6 +69,7 @@ export async function buildAgent(outfile = AGENT_BUNDLE): Promise<string> {
             external: true,
           })),
       },
+      ...(version === undefined ? [] : [sayVersion(version)]),
     ],
   })
   const entry = `${root}services/agent/src/aws/aws-bundle.ts`

@@ -54,6 +54,13 @@ const LAYERS: readonly Layer[] = [
     concurrency: 2,
   },
   {
+    name: 'package',
+    what: "the agent's package: its unit, its upgrade, install.sh",
+    globs: ['test/package/**/*.test.ts'],
+    concurrency: 2,
+    missing: () => missingTool('dpkg-deb', 'systemd-analyze', 'curl', 'openssl'),
+  },
+  {
     name: 'infra',
     what: 'Terraform modules: schema and logic, against a test double',
     globs: ['test/infra/**/*.test.ts'],
@@ -102,6 +109,11 @@ const LAYERS: readonly Layer[] = [
     isOnRequest: true,
   },
 ]
+
+function missingTool(...tools: readonly string[]): string | undefined {
+  const tool = tools.find((name) => spawnSync('which', [name]).status !== 0)
+  return tool === undefined ? undefined : `there is no ${tool} in PATH`
+}
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const wanted = process.argv.slice(2)

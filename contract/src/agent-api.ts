@@ -9,6 +9,9 @@
  * POST /v1/agent/report  Bearer; StatusReport                                       -> 204
  *
  * Errors are problem+json (RFC 9457) with a `code` from the API's closed list.
+ *
+ * Either end may be one minor version newer (version.ts): fields that one does not know are ignored, never refused, and
+ * a field that is new is optional to its reader. `test/flow/wire-skew.test.ts` holds each message to that.
  */
 import * as z from 'zod'
 import { capabilitiesSchema } from './capabilities.ts'
@@ -47,7 +50,7 @@ export const GET_CALLER_IDENTITY = 'Action=GetCallerIdentity&Version=2011-06-15'
  * Headers of a `POST /` with the body GET_CALLER_IDENTITY to an STS host, signed by SigV4. A list, not a record, so
  * that a name that stands twice is seen. Method, path and body are not told: only these can be sent.
  */
-export const awsProofSchema = z.strictObject({
+export const awsProofSchema = z.object({
   headers: z.array(z.tuple([z.string().max(100), z.string().max(4_096)])).max(20),
 })
 export type AwsProof = z.infer<typeof awsProofSchema>
@@ -57,7 +60,7 @@ export type AwsProof = z.infer<typeof awsProofSchema>
  * was declared beforehand. Role and name may be left out where the way in says them.
  */
 export const enrolRequestSchema = z
-  .strictObject({
+  .object({
     /** `lvsj_<id>_<secret>`. */
     token: z.string().max(200).optional(),
     /** From POST /v1/enrol/challenge; good once. */
@@ -112,7 +115,7 @@ export function rotationText(hostId: string, oldThumbprint: string, newThumbprin
   return `lvsfleet-rotate:${hostId}:${oldThumbprint}:${newThumbprint}`
 }
 
-export const rotateKeyRequestSchema = z.strictObject({
+export const rotateKeyRequestSchema = z.object({
   publicKey: publicKeySchema,
   /** Signatures over `rotationText`, base64url. */
   oldProof: z.string().max(200),
@@ -127,7 +130,7 @@ export const CHAIN_CLAIM = 'lvs_chain'
  * Which keys sign states from now on: the payload of a JWS by a key of the list before. The constant keeps it apart
  * from all else that these keys sign.
  */
-export const keyListSchema = z.strictObject({
+export const keyListSchema = z.object({
   purpose: z.literal('lvsfleet-controller-keys'),
   /** An agent takes only a higher one than it has. */
   serial: z.int().min(1),
@@ -138,7 +141,7 @@ export type KeyList = z.infer<typeof keyListSchema>
 /** Lists that a token answer carries at most: the newest. */
 export const KEY_LISTS_MAX = 32
 
-export const tokenRequestSchema = z.strictObject({
+export const tokenRequestSchema = z.object({
   grant_type: z.literal('client_credentials'),
   client_assertion_type: z.literal(JWT_BEARER),
   client_assertion: z.string().max(4_096),

@@ -27,6 +27,7 @@ export type FakeHost = {
 export async function createFakeHost(
   parts: Partial<Pick<FakeHost, 'kernel' | 'disk' | 'clock' | 'controller'>> & {
     readonly health?: HealthSource
+    readonly agentVersion?: string
   } = {},
 ): Promise<FakeHost> {
   const kernel = parts.kernel ?? createFakeKernel()
@@ -43,7 +44,11 @@ export async function createFakeHost(
       disk,
       clock,
       log,
-      facts: { bootId: 'boot-1', kernelVersion: '6.1.0', agentVersion: '0.1.0' },
+      facts: {
+        bootId: 'boot-1',
+        kernelVersion: '6.1.0',
+        agentVersion: parts.agentVersion ?? '0.1.0',
+      },
       trust: trust.wire,
       store: createStateStore(disk, trust.disk),
       driftCount: 0,

@@ -36,6 +36,8 @@ export const hostSchema = z.object({
   published: z.object({ generation: z.int() }).nullable(),
   applied: z.object({ generation: z.int() }).nullable(),
   conditions: z.array(z.object({ type: z.string(), status: z.boolean(), message: z.string() })),
+  /** Absent from APIs before it: an older one is as good. */
+  agent: z.object({ supported: z.boolean(), reason: z.string().nullable() }).nullish(),
   capabilities: capabilitiesSchema.nullable().default(null),
   paths: z
     .object({ narrowCount: z.int(), fittingCount: z.int(), unknownCount: z.int() })

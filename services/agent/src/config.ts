@@ -96,6 +96,8 @@ export type Config = {
   readonly list: boolean
   /** A running agent tries out what the kernel can and looks after itself now and then. */
   readonly selfChecks: 'on' | 'off'
+  /** File in which another unit leaves what the kernel can; undefined = the agent tries by itself. Environment only. */
+  readonly kernelProbe: string | undefined
   /** Folder whose programs health checks may run; undefined = none. */
   readonly allowScripts: string | undefined
   /** Seconds from one measuring of a path's MTU to the next; 0 = never. */
@@ -155,6 +157,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
       ['on', 'off'] as const,
       '--self-checks',
     ),
+    kernelProbe: env['LVSFLEET_KERNEL_PROBE'],
     allowScripts: parseFolder(values['allow-scripts'] ?? env['LVSFLEET_ALLOW_SCRIPTS']),
     pathSeconds: parseSeconds(values['path-seconds'] ?? env['LVSFLEET_PATH_SECONDS'] ?? '300'),
     rotateKeyDays: parseDays(values['rotate-key-days'] ?? env['LVSFLEET_ROTATE_KEY_DAYS'] ?? '7'),

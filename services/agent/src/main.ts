@@ -3,6 +3,7 @@
  * lvsfleet-agent: command line → ports → command → exit code. SIGTERM and SIGINT stop the loops and
  * leave the kernel as it is; so does a crash.
  */
+import { VERSION } from '@lvs-fleet/contract'
 import { loadAwsPart } from './aws/aws-part.ts'
 import { applyCommand } from './cli/apply-command.ts'
 import { doctorCommand } from './cli/doctor-command.ts'
@@ -11,6 +12,7 @@ import { probeCommand } from './cli/probe-command.ts'
 import { runCommand } from './cli/run-command.ts'
 import { enrolNow, warnIfPlain, type Outside } from './cli/session.ts'
 import { statusCommand } from './cli/status-command.ts'
+import { awaitProbeAnswer } from './capabilities/probe-answer.ts'
 import { probeInScratch } from './capabilities/scratch-namespace.ts'
 import { EXIT, parseConfig, type Config } from './config.ts'
 import { WireError } from './control-plane/http.ts'
@@ -26,12 +28,12 @@ import { releaseHold, setHold } from './hold.ts'
 import { KernelError } from './kernel/kernel.ts'
 import { AgentError, errnoOf } from './ports.ts'
 import { clearQuarantine } from './state/boot-counter.ts'
-import { AGENT_VERSION, createLog, systemClock } from './system.ts'
+import { createLog, systemClock } from './system.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   const config = parseConfig(args)
   if (config.help) return say(HELP)
-  if (config.version) return say(`${AGENT_VERSION}\n`)
+  if (config.version) return say(`${VERSION}\n`)
   const stop = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
   return runNamed(config, {
@@ -44,7 +46,9 @@ async function main(args: readonly string[]): Promise<number> {
     doctor: {
       reader: hostReader,
       openInspector: async () => (await import('./kernel/inspect/inspector.ts')).openInspector(),
-      probe: (signal) => probeInScratch(ownCommand('probe-kernel'), signal),
+      probe: async (signal) =>
+        (await awaitProbeAnswer(config.kernelProbe, systemClock, signal)) ??
+        probeInScratch(ownCommand('probe-kernel'), signal),
     },
     openPathSockets: async () => (await import('./kernel/path/marked-sockets.ts')).markedSockets,
     aws: loadAwsPart,

@@ -1,11 +1,9 @@
 /** The real ports: clocks, log lines on stderr, facts about this host. */
 import { readFile } from 'node:fs/promises'
 import { release } from 'node:os'
-import { parseIp, type Ip } from '@lvs-fleet/contract'
+import { parseIp, VERSION, type Ip } from '@lvs-fleet/contract'
 import type { Clock, Log } from './ports.ts'
 import type { HostFacts } from './report.ts'
-
-export const AGENT_VERSION = '0.1.0'
 
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
@@ -40,7 +38,7 @@ export function createLog(format: 'json' | 'plain', write: (line: string) => voi
 
 export async function readHostFacts(): Promise<HostFacts> {
   const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')
-  return { bootId: bootId.trim(), kernelVersion: release(), agentVersion: AGENT_VERSION }
+  return { bootId: bootId.trim(), kernelVersion: release(), agentVersion: VERSION }
 }
 
 /**

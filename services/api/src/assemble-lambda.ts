@@ -23,6 +23,7 @@ import { EventFeed } from './verbs/event-feed.ts'
 import { makeFirstApiKey, openController, signerOf } from './verbs/first-start.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import { RefusalLog } from './verbs/refusal-log.ts'
+import { republishOldFormats } from './verbs/republish.ts'
 
 /** One request at a time needs one connection; a second one lets a read go beside an open transaction. */
 const POOL_MAX = 2
@@ -122,7 +123,7 @@ export type Migrated = {
 }
 
 /** The step before a new version serves. Safe to repeat, and to run twice at once. */
-export async function migrateForLambda(settings: LambdaSettings): Promise<Migrated> {
+export async function migrateForLambda(settings: LambdaSettings, log: Log): Promise<Migrated> {
   const { adminKeyParameter } = settings
   if (adminKeyParameter === undefined)
     throw new Error(
@@ -138,11 +139,22 @@ export async function migrateForLambda(settings: LambdaSettings): Promise<Migrat
     const secret = await makeFirstApiKey({ database, now: () => new Date() }, (text) =>
       parameters.create(adminKeyParameter, text),
     )
+    await republish(settings, log)
     return {
       adminKeyParameter: secret === undefined ? null : adminKeyParameter,
       controllerKey: signer.thumbprint,
     }
   } finally {
     await database.close()
+  }
+}
+
+/** Here and not at the start of each instance, of which there are many at once. */
+async function republish(settings: LambdaSettings, log: Log): Promise<void> {
+  const deps = await assembleLambda(settings, log)
+  try {
+    await republishOldFormats(deps)
+  } finally {
+    await deps.database.close()
   }
 }

@@ -27,6 +27,7 @@ import { keyGiven, keyInFile, makeFirstApiKey, openController } from './verbs/fi
 import { keepHouse } from './verbs/housekeeping.ts'
 import { LiveFleet } from './verbs/live-fleet.ts'
 import { quorumRound } from './verbs/quorum-round.ts'
+import { republishOldFormats } from './verbs/republish.ts'
 import { RefusalLog } from './verbs/refusal-log.ts'
 import type { Settings } from './env.ts'
 import { DELIVERER_TIMES, startDeliverer, type DelivererTimes } from './webhooks/deliverer.ts'
@@ -95,6 +96,7 @@ export async function assemble(
       now,
       log,
     }
+    await republishOldFormats(deps)
     const listener = startListener(
       connection,
       hearChanges(deps),

@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   'unsupported-media-type': [415, 'The body must be JSON'],
   'invalid-body': [422, 'The body is not valid'],
   'invalid-intent': [422, 'The fleet would not be valid'],
+  'unsupported-agent': [426, 'This version of the agent is not supported'],
   'precondition-required': [428, 'Say which version is replaced'],
   'too-many-requests': [429, 'Too many requests'],
   internal: [500, 'The server made a mistake'],

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod'
 import { makeNextKey, migrateForLambda, type Migrated, type NextKey } from './assemble-lambda.ts'
+import { jsonLog } from './serverless/json-log.ts'
 import { parseLambdaEnv } from './serverless/lambda-env.ts'
 
 const settings = parseLambdaEnv()
@@ -12,4 +13,6 @@ const settings = parseLambdaEnv()
 const nextKeyEventSchema = z.looseObject({ task: z.literal('next-signing-key') })
 
 export const handler = (event: unknown): Promise<Migrated | NextKey> =>
-  nextKeyEventSchema.safeParse(event).success ? makeNextKey(settings) : migrateForLambda(settings)
+  nextKeyEventSchema.safeParse(event).success
+    ? makeNextKey(settings)
+    : migrateForLambda(settings, jsonLog(settings.logLevel))

@@ -117,7 +117,11 @@ function statusTable(hosts: readonly Host[]): string {
         String(host.published?.generation ?? ''),
         String(host.applied?.generation ?? ''),
         converged.status ? 'yes' : 'no',
-        [...(converged.status ? [] : [converged.message]), ...notes].join('; '),
+        [
+          ...(converged.status ? [] : [converged.message]),
+          ...notes,
+          ...(host.agent?.supported === false ? [`unsupported: ${host.agent.reason}`] : []),
+        ].join('; '),
       ]
     }),
   )

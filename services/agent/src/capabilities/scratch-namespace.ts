@@ -27,7 +27,8 @@ export async function probeInScratch(
   return unknownCapabilities(release())
 }
 
-function parseCapabilities(line: string): Capabilities | undefined {
+/** What the probe prints; undefined where it is something else, or not whole yet. */
+export function parseCapabilities(line: string): Capabilities | undefined {
   try {
     const parsed = capabilitiesSchema.safeParse(JSON.parse(line))
     return parsed.success ? parsed.data : undefined

@@ -4,10 +4,12 @@
  * again with the same key until they did.
  */
 import {
+  AGENT_VERSION_HEADER,
   challengeAnswerSchema,
   enrolAnswerSchema,
   enrolPendingSchema,
   enrolProofText,
+  VERSION,
   type AwsProof,
   type EnrolAnswer,
   type EnrolRequest,
@@ -89,7 +91,11 @@ async function ask(deps: EnrolDeps, key: HostKey, enrolment: Enrolment): Promise
   return deps.http.request({
     method: 'POST',
     path: '/v1/enrol',
-    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      [AGENT_VERSION_HEADER]: VERSION,
+    },
     body: JSON.stringify(request),
     timeoutMs: TIMEOUT_MS,
   })

@@ -37,6 +37,7 @@ const PROBLEM_TEXT: Readonly<Record<ErrorStatus, string>> = {
   413: 'Body too large',
   415: 'Body is not JSON',
   422: 'Not valid',
+  426: 'The agent is too old or too new',
   428: 'Precondition required',
   429: 'Too many requests',
   500: 'Mistake of the server',

@@ -19,6 +19,7 @@ import type { Queryable } from '../store/database.ts'
 import { loadShards, type PublishedState } from '../store/state-store.ts'
 import type { Snapshot } from './live-fleet.ts'
 import { shardsOf } from './shard-host.ts'
+import { isOldFormat } from './state-format.ts'
 
 export type HostChange = {
   readonly key: string
@@ -98,6 +99,7 @@ function isPublished(
   if (next === undefined) return published.removedAt !== null
   return (
     published.removedAt === null &&
+    !isOldFormat(published) &&
     published.digest === next.digest &&
     published.site === next.host.site &&
     published.objectId === wanted.idOf(next.host) &&

@@ -38,6 +38,8 @@ export type PublishRequest = {
   readonly allowShrink?: boolean
   /** Publish every host anew, above all that was published before. */
   readonly newEpoch?: boolean
+  /** Publish what stands in an older format, though the intent is the same. */
+  readonly republish?: boolean
   /** The fleet as it is to be; throws ApiError to refuse. Pure: it may run twice. */
   readonly change: (held: Snapshot) => Fleet
   /** How problems of the new fleet are told; by default as 422 with pointers into the fleet document. */
@@ -140,7 +142,7 @@ async function plan(
   const diff = diffIntent(held, fleet, { revision: held.revision + 1, at })
   const before = deps.live.compiled(held)
   const epoch = held.epoch + (request.newEpoch === true ? 1 : 0)
-  if (diff.changes.length === 0 && epoch === held.epoch)
+  if (diff.changes.length === 0 && epoch === held.epoch && request.republish !== true)
     return { at, held, epoch, fleet: held.fleet, diff, compiled: before, hosts: [] }
   refuseTrespass(request.scope ?? null, held.fleet, fleet, diff)
   const refuse = request.refuse ?? invalidFleet
@@ -285,6 +287,9 @@ async function tell(
   await appendEvents(tx, intentEvents({ ...change, hostCount: hosts.length }), at)
 }
 
-function summaryOf({ epoch, held, diff }: Planned): string {
-  return epoch === held.epoch ? summarize(diff.changes) : `new epoch ${epoch}`
+function summaryOf({ epoch, held, diff, hosts }: Planned): string {
+  if (epoch !== held.epoch) return `new epoch ${epoch}`
+  return diff.changes.length === 0
+    ? `${hosts.length} hosts published anew`
+    : summarize(diff.changes)
 }

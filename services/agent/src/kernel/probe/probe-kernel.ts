@@ -12,6 +12,7 @@ import { openRawSocket } from '../netlink/raw-socket.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { runNft } from '../nft/run-nft.ts'
 import { RtnlKernel } from '../rtnl/rtnl-kernel.ts'
+import { isScratch } from './is-scratch.ts'
 import { tryDecapsulation } from './try-decapsulation.ts'
 import { tryIpvs } from './try-ipvs.ts'
 import { verdictOf } from './verdict.ts'
@@ -36,10 +37,9 @@ export async function probeKernel(): Promise<Capabilities> {
   }
 }
 
-/** Nothing is tried where somebody lives: a new namespace has no address, not even on lo, which is down. */
+/** Nothing is tried where somebody lives. */
 async function assertScratch(route: NetlinkSocket): Promise<void> {
-  const { addresses } = await new RtnlKernel(route).observeNetwork()
-  if (addresses.length === 0) return
+  if (isScratch(await new RtnlKernel(route).observeNetwork())) return
   throw new KernelError('probe', 'EBUSY', 'this network namespace is in use: nothing was tried')
 }
 

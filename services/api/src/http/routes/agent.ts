@@ -1,10 +1,12 @@
 /** The agents' calls, exactly as `contract/agent-api.ts` says them. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import {
+  AGENT_VERSION_HEADER,
   challengeAnswerSchema,
   enrolAnswerSchema,
   enrolPendingSchema,
   enrolRequestSchema,
+  judgeSkew,
   POLL_SECONDS_HEADER,
   rotateKeyRequestSchema,
   STATE_MEDIA_TYPE,
@@ -12,7 +14,9 @@ import {
   statusReportSchema,
   tokenAnswerSchema,
   tokenRequestSchema,
+  type Skew,
 } from '@lvs-fleet/contract'
+import { ApiError } from '../../errors.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { enrol } from '../../verbs/enrol.ts'
 import { pollState, stateDocument } from '../../verbs/fetch-state.ts'
@@ -35,7 +39,7 @@ const enrolRoute = createRoute({
   responses: {
     200: json(enrolAnswerSchema, 'Enrolled'),
     202: json(enrolPendingSchema, 'A person must let this host in: ask again with the same key'),
-    ...problems(409, 413, 415, 422, 429),
+    ...problems(409, 413, 415, 422, 426, 429),
   },
 })
 
@@ -114,10 +118,20 @@ const rotateRoute = createRoute({
   },
 })
 
+/**
+ * A host that is not in yet is told at once, to somebody who is there. One that is in is never refused for its version: it
+ * gets its state, and where it cannot read that it keeps what it has; its row among the hosts says so.
+ */
+function refuseUnsupported(version: string | undefined): void {
+  const skew: Skew = version === undefined ? { supported: true } : judgeSkew(version)
+  if (!skew.supported) throw new ApiError('unsupported-agent', skew.reason)
+}
+
 export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(challengeRoute, async (c) => c.json(await makeChallenge(deps), 200))
 
   app.openapi(enrolRoute, async (c) => {
+    refuseUnsupported(c.req.header(AGENT_VERSION_HEADER))
     const outcome = await enrol(deps, c.req.valid('json'))
     if (outcome.is === 'enrolled') return c.json(outcome.answer, 200)
     const { id, retryAfterSeconds } = outcome

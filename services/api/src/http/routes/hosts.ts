@@ -4,6 +4,7 @@ import {
   capabilitiesSchema,
   pathReportSchema,
   hostPartSchema,
+  judgeSkew,
   roleSchema,
   serviceStateSchema,
   STATE_MEDIA_TYPE,
@@ -50,6 +51,10 @@ const hostSchema = z
     conditions: z.array(
       z.object({ type: z.enum(CONDITION_TYPES), status: z.boolean(), message: z.string() }),
     ),
+    /** Version of its agent, and whether that and this API work together; null until it reported. */
+    agent: z
+      .object({ version: z.string(), supported: z.boolean(), reason: z.string().nullable() })
+      .nullable(),
     /** What its kernel can, found by trying; null until its agent said so. */
     capabilities: capabilitiesSchema.nullable(),
     /** Whether its paths to real servers carry the MTU that was computed for them; null where none was measured. */
@@ -228,6 +233,11 @@ function noHost(role: Role, name: string): ApiError {
   return new ApiError('not-found', `there is no ${role} named ${name}`)
 }
 
+function agentOf(version: string) {
+  const skew = judgeSkew(version)
+  return { version, supported: skew.supported, reason: skew.supported ? null : skew.reason }
+}
+
 function hostOf(view: HostView): z.input<typeof hostSchema> {
   const { published: state, identity } = view
   return {
@@ -254,6 +264,7 @@ function hostOf(view: HostView): z.input<typeof hostSchema> {
             enrolledAt: identity.enrolledAt.toISOString(),
           },
     conditions: [...view.conditions],
+    agent: view.report === null ? null : agentOf(view.report.agentVersion),
     capabilities: view.report?.capabilities ?? null,
     paths: view.report?.paths ?? null,
     reportReceivedAt: view.reportReceivedAt?.toISOString() ?? null,

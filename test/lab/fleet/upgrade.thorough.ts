@@ -1,0 +1,120 @@
+/**
+ * The agent as its package runs it, on a real kernel: a user of its own with CAP_NET_ADMIN alone does all that root did, and an upgrade
+ * under traffic loses no packet and writes nothing. The sandbox of the unit is systemd's affair, and its score is held in test/package.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { VERSION, type Capabilities } from '@lvs-fleet/contract'
+import { AGENT_BUNDLE, buildAgent } from '../../../scripts/build.ts'
+import { eventually } from './eventually.ts'
+import { FleetLab, REAL_SERVERS, roleOf } from './fleet-lab.ts'
+import { writesDuring } from './netlink-witness.ts'
+
+const WEB_A = 'http://10.1.0.100/'
+const NEXT = '0.2.0'
+/** Below dist, so that it finds the native packages where the other one does. */
+const NEXT_BUNDLE = fileURLToPath(new URL('../../../dist/next/lvsfleet-agent.mjs', import.meta.url))
+/** A number stands for the package's user: the guest has none of that name. */
+const USER = 64_999
+const AS_SERVICE = [
+  'setpriv',
+  `--reuid=${USER}`,
+  `--regid=${USER}`,
+  '--clear-groups',
+  '--inh-caps=-all,+net_admin',
+  '--ambient-caps=-all,+net_admin',
+  '--bounding-set=-all,+net_admin',
+  '--no-new-privs',
+]
+
+describe('the agent as its package runs it', () => {
+  let fleet: FleetLab
+
+  before(async () => {
+    await buildAgent(NEXT_BUNDLE, NEXT)
+    fleet = await FleetLab.start()
+    await fleet.bringUp()
+  })
+  after(async () => fleet.stop())
+
+  /** Stops what runs there and starts `bundle` as the service's user, on the same state. */
+  async function restart(name: string, bundle: string): Promise<void> {
+    await fleet.stopAgent(name)
+    const state = fleet.stateDir(name)
+    // As postinst and StateDirectory= do it; the folders above must let the user pass.
+    await fleet.lab.sh(
+      name,
+      `chown -R ${USER}:${USER} ${state} && chmod a+x ${state}/.. ${state}/../..`,
+    )
+    const command = fleet.agentCommand(name).map((word) => (word === AGENT_BUNDLE ? bundle : word))
+    const agent = await fleet.lab.spawn(name, [...AS_SERVICE, ...command], {
+      name: `agent-${name}`,
+      env: { LVSFLEET_SELF_CHECKS: 'off' },
+    })
+    fleet.agents.set(name, agent)
+  }
+
+  const versionOf = async (name: string): Promise<string | undefined> => {
+    const path = `/v1/hosts/${roleOf(name)}/${name}`
+    const host = (await fleet.controller.call('GET', path)) as {
+      report: { agentVersion: string } | null
+    }
+    return host.report?.agentVersion
+  }
+
+  it('CAP_NET_ADMIN alone makes anew what a host had: IPVS, VIPs, tunnels, sysctls, clamps', async () => {
+    for (const name of ['dir-b', 'rs-b1']) {
+      const table = await fleet.lab.ipvsadm(name)
+      await fleet.lab.sh(name, 'ipvsadm -C; ip addr flush dev lvsfleet0 2>/dev/null; true')
+      await restart(name, AGENT_BUNDLE)
+      await fleet.converged([name], 120_000)
+      await eventually(async () => assert.deepEqual(await fleet.lab.ipvsadm(name), table))
+    }
+    const answers = await fleet.lab.get('cl-b', { url: 'http://10.2.0.100/', n: 16 })
+    const servers = new Set(Object.keys(answers).map((answer) => answer.split(':')[0]))
+    assert.deepEqual([...servers].toSorted(), REAL_SERVERS)
+  })
+
+  it('finds out what the kernel can in a namespace that somebody else made for it, loopback up', async () => {
+    const probe = [...AS_SERVICE, process.execPath, AGENT_BUNDLE, 'probe-kernel'].join(' ')
+    const text = await fleet.lab.sh(
+      'dir-a',
+      `unshare --net sh -c 'ip link set lo up && exec ${probe}'`,
+    )
+    const found = JSON.parse(text) as Capabilities
+    assert.equal(found.ipvs, 'yes')
+    assert.equal(found.schedulers['wrr'], 'yes')
+    assert.equal(found.decapsulation['ipip'], 'yes')
+    assert.equal(found.nftables, 'yes')
+  })
+
+  it('an upgrade, and the step back, under traffic: no connection fails, nothing is written', async () => {
+    await restart('dir-a', AGENT_BUNDLE)
+    await fleet.converged(['dir-a'], 120_000)
+    const table = await fleet.lab.ipvsadm('dir-a')
+    const holds = await Promise.all(
+      Array.from({ length: 8 }, () => fleet.lab.hold('cl-a', { url: WEB_A })),
+    )
+    const load = await fleet.lab.load('cl-a', { url: WEB_A, ratePerSecond: 20, timeoutMs: 5_000 })
+    for (const [bundle, version] of [
+      [NEXT_BUNDLE, NEXT],
+      [AGENT_BUNDLE, VERSION],
+    ] as const) {
+      const writes = await writesDuring(fleet.lab, 'dir-a', async () => {
+        await restart('dir-a', bundle)
+        await eventually(async () => assert.equal(await versionOf('dir-a'), version))
+        await fleet.converged(['dir-a'], 120_000)
+      })
+      assert.deepEqual(writes, [], version)
+      assert.deepEqual(await fleet.lab.ipvsadm('dir-a'), table)
+    }
+    const { answers, errors } = await load.stop()
+    assert.deepEqual(errors, {})
+    assert.ok(Object.keys(answers).length >= REAL_SERVERS.length)
+    for (const hold of holds) {
+      assert.equal((await hold.status()).alive, true)
+      await hold.close()
+    }
+  })
+})
