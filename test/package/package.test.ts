@@ -64,9 +64,16 @@ function tool(command: string, ...args: string[]): string {
 }
 
 describe('the package', () => {
-  test('is the same bytes when it is built again', async () => {
-    const again = pack(VERSION, await buildAgent(join(folder, 'now.mjs')), 'again')
-    assert.ok((await readFile(debs.now)).equals(await readFile(again)))
+  test('is the same bytes when it is built again, compressed as it ships', async () => {
+    const [first, second] = await Promise.all(
+      ['first', 'second'].map(async (name) => {
+        const from = await buildAgent(join(folder, name, 'agent.mjs'))
+        const options = { version: VERSION, arch, bundle: from, epoch: EPOCH, withoutNode: true }
+        const outdir = join(folder, name)
+        return readFile(packageAgent({ ...options, outdir, compression: ['xz', 3] }))
+      }),
+    )
+    assert.ok(first !== undefined && second !== undefined && first.equals(second))
   })
 
   test('has what it says, owned by root, settings readable by root alone', () => {
