@@ -86,9 +86,21 @@ function fill(
 
 let made = 0
 
+/** What the modules, or the API that reads their outputs, take apart again. */
+const FORMS: Readonly<Record<string, (number: number) => string>> = {
+  'aws_region.region': () => 'eu-central-1',
+  'aws_caller_identity.account_id': () => '123456789012',
+  'aws_partition.partition': () => 'aws',
+  'aws_instance.id': (number) => `i-${number.toString(16).padStart(17, '0')}`,
+  'aws_lambda_function_url.function_url': (number) =>
+    `https://double${number}.lambda-url.eu-central-1.on.aws/`,
+}
+
 function invent(kind: string): (name: string, type: CtyType) => unknown {
   const number = ++made
   const value = (name: string, type: CtyType): unknown => {
+    const form = FORMS[`${kind}.${name}`]
+    if (form !== undefined) return form(number)
     if (type === 'string')
       return name === 'arn' ? `arn:aws:double:::${kind}/${number}` : `${kind}-${name}-${number}`
     if (type === 'number') return number

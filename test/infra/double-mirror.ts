@@ -2,7 +2,7 @@
  * Makes .lab/infra: the package with AWS's schema (436 MB, downloaded once, never shipped), the double built from it, and a
  * folder from which terraform installs it as hashicorp/aws. Gives terraform's environment.
  */
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -28,7 +28,7 @@ export type Terraform = {
   readonly run: (
     folder: string,
     ...args: readonly string[]
-  ) => { status: number | null; output: string }
+  ) => Promise<{ status: number | null; output: string }>
 }
 
 /** Throws what is missing: the program, or the package when there is no network. */
@@ -71,14 +71,16 @@ export function prepareTerraform(): Terraform {
     CHECKPOINT_DISABLE: '1',
   }
   return {
-    run: (folder, ...args) => {
-      const done = spawnSync('terraform', [`-chdir=${folder}`, ...args], {
-        encoding: 'utf8',
-        env,
-        timeout: 120_000,
-      })
-      return { status: done.status, output: `${done.stdout}${done.stderr}` }
-    },
+    run: (folder, ...args) =>
+      new Promise((resolve) => {
+        const child = execFile(
+          'terraform',
+          [`-chdir=${folder}`, ...args],
+          { env, timeout: 120_000, maxBuffer: 64 * 1024 * 1024 },
+          (_, stdout, stderr) =>
+            resolve({ status: child.exitCode, output: `${stdout}${stderr}` }),
+        )
+      }),
   }
 }
 
