@@ -10,7 +10,7 @@ import {
   sumOf,
   type Counted,
 } from './cost.ts'
-import { PRICES, SOURCES } from './prices.ts'
+import { PRICES, SOURCES, UNCONFIRMED } from './prices.ts'
 
 export const PAGE_FILE = new URL('../../docs/cost.md', import.meta.url)
 export const RESULT_FILE = new URL('../results/cost.json', import.meta.url)
@@ -32,8 +32,8 @@ export function pageOf(counted: Counted): string {
   return `# What the API costs on AWS
 
 Written by \`npm run cost\`: it runs the function's own bundle on a real Postgres and a whole agent on a fake kernel, **counts** an
-hour of the agent's life, and multiplies by a table of prices (\`bench/cost/prices.ts\`). Prices are list prices of ${PRICES.region}, looked
-up on ${PRICES.date}, without free tiers: check them for your region and day before you decide by them. Directors themselves, their
+hour of the agent's life, and multiplies by a table of prices (\`bench/cost/prices.ts\`). Prices are list prices of ${PRICES.region} as known
+on ${PRICES.date}, first tiers, without free ones: check them for your region and day before you decide by them. Directors themselves, their
 traffic, alarms and metrics are not in it: they cost the same whatever the API runs on.
 
 ## Counted
@@ -45,7 +45,7 @@ ${table([
     'request',
     'in an hour',
     'a change of a weight adds',
-    'bytes of an answer',
+    'bytes of an answer (TLS and TCP are not in it)',
     'ms of a processor, measured',
     'ms billed, computed',
   ],
@@ -78,7 +78,7 @@ ${table([
 
 ## Function and Aurora
 
-A month of ${'730'} hours, in dollars. The interval is also how long a change may take to arrive.
+A month of 730 hours, in dollars. The interval is also how long a change may take to arrive.
 
 ${table([
   [
@@ -156,6 +156,8 @@ ${table([
   ['gp3', String(PRICES.gp3GbMonth), 'a GB-month'],
   ['public IPv4 address', String(PRICES.publicIpv4Hour), 'an hour'],
 ])}
+
+They were written down by hand, partly from others' reports of AWS's lists; those of ${UNCONFIRMED.join(', ')} from memory. AWS says them here:
 
 ${SOURCES.map(([what, page]) => `- ${what}: ${page}`).join('\n')}
 `

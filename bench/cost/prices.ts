@@ -1,6 +1,7 @@
 /**
- * What AWS asks, by which `docs/cost.md` is computed: list prices on demand in US dollars, of one region and one day. Check them
- * against the sources before relying on them; other regions are dearer by up to a half. Free tiers and discounts are left out.
+ * What AWS asks, by which `docs/cost.md` is computed: list prices on demand in US dollars, first tiers, of one region and one day.
+ * Written down by a person from AWS's documentation and others' reports of its price lists; `UNCONFIRMED` from memory. Check them
+ * against AWS's own pages before relying on them; other regions are dearer. Free tiers and discounts are left out.
  */
 export const PRICES = {
   region: 'us-east-1',
@@ -22,6 +23,10 @@ export const PRICES = {
   publicIpv4Hour: 0.005,
 } as const
 
+/** Of which no page was read on that day. */
+export const UNCONFIRMED = ['t4g.medium', 'gp3', 'Aurora I/O', 'data to the internet'] as const
+
+/** Where AWS says them. */
 export const SOURCES: readonly (readonly [what: string, page: string])[] = [
   ['Lambda, requests and GB-seconds', 'https://aws.amazon.com/lambda/pricing/'],
   ['API Gateway, HTTP APIs', 'https://aws.amazon.com/api-gateway/pricing/'],
