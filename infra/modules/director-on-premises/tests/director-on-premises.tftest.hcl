@@ -6,6 +6,7 @@ variables {
 }
 
 run "needs_nothing_of_aws_with_a_token" {
+  command = plan
   assert {
     condition     = length(aws_iam_role.this) + length(aws_ssm_activation.this) == 0 && length(output.enrolment_rules) == 0
     error_message = "nothing is made"
@@ -21,6 +22,7 @@ run "needs_nothing_of_aws_with_a_token" {
 }
 
 run "keeps_the_code_out_of_the_state_unless_told_otherwise" {
+  command = plan
   variables {
     way_in = "aws-identity"
   }
@@ -63,6 +65,7 @@ run "puts_the_code_into_the_state_where_that_is_asked_for" {
 }
 
 run "reads_the_token_of_its_site" {
+  command = plan
   variables {
     way_in          = "parameter"
     token_parameter = "/lvsfleet/join/cellar/director"

@@ -38,6 +38,7 @@ run "takes_tunnels_from_the_fleet_only" {
 }
 
 run "opens_what_is_meant_to_be_open" {
+  command = plan
   variables {
     open_to_the_world = true
     metrics_cidrs     = ["10.9.0.0/24"]

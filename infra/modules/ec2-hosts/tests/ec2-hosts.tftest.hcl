@@ -50,6 +50,7 @@ run "lets_each_instance_enrol_as_one_host" {
 }
 
 run "gives_the_role_what_it_needs_and_no_more" {
+  command = plan
   assert {
     condition     = one([for s in output.statements : s.Resource if s.Sid == "FetchPackage"]) == ["arn:${data.aws_partition.this.partition}:s3:::packages/lvsfleet-agent_0.1.0_arm64.deb"]
     error_message = "one object of S3"
@@ -65,6 +66,7 @@ run "gives_the_role_what_it_needs_and_no_more" {
 }
 
 run "reads_one_token_and_lets_operators_in_where_asked" {
+  command = plan
   variables {
     ssm = { session_manager = true }
     setup = {
@@ -100,6 +102,7 @@ run "repeats_the_setup_by_state_manager" {
 }
 
 run "does_without_systems_manager" {
+  command = plan
   variables {
     ssm = null
   }
@@ -110,6 +113,7 @@ run "does_without_systems_manager" {
 }
 
 run "admits_instances_of_a_group_where_asked" {
+  command = plan
   variables {
     admit_other_instances = true
     hosts                 = {}
@@ -122,6 +126,7 @@ run "admits_instances_of_a_group_where_asked" {
 }
 
 run "hears_of_each_host" {
+  command = plan
   variables {
     alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:ops"]
   }

@@ -22,6 +22,7 @@ run "tells_the_topic_of_each_alarm" {
 }
 
 run "shows_what_there_is_on_one_dashboard" {
+  command = plan
   assert {
     condition     = length(jsondecode(output.dashboard).widgets) == 6 && jsondecode(output.dashboard).widgets[4].properties.metrics[0] == ["AWS/EC2", "CPUUtilization", "InstanceId", "i-1", { label = "dir-a", stat = "Average" }]
     error_message = "API, database and hosts"
@@ -29,6 +30,7 @@ run "shows_what_there_is_on_one_dashboard" {
 }
 
 run "makes_no_panel_of_what_there_is_not" {
+  command = plan
   variables {
     api      = null
     database = null

@@ -23,6 +23,7 @@ run "lets_directors_in_and_nobody_else" {
 }
 
 run "serves_instances_that_are_made_elsewhere" {
+  command = plan
   assert {
     condition     = endswith(output.enrolment_rules["lvsfleet-real-servers"].aws.arn, ":assumed-role/lvsfleet-real-servers/*") && output.enrolment_rules["lvsfleet-real-servers"].role == "real-server"
     error_message = "any instance of the role"
@@ -38,6 +39,7 @@ run "serves_instances_that_are_made_elsewhere" {
 }
 
 run "makes_instances_where_some_are_named" {
+  command = plan
   variables {
     admit_other_instances = false
     ami_id                = "ami-0123456789abcdef0"
