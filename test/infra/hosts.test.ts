@@ -145,7 +145,7 @@ describe('the setup of a host', () => {
   ]
 
   test('installs the declared package and starts the agent with settings that it reads', async (t) => {
-    for (const name of HOSTS) {
+    const setUp = async (name: string) => {
       const host = makeSetupHost(t)
       host.offer(FILE, PACKAGE)
       host.knows([...DIRECTOR, 'ipip', 'sit', 'ip6_tunnel', 'ip_gre', 'ip6_gre', 'fou', 'fou6'])
@@ -171,6 +171,7 @@ describe('the setup of a host', () => {
       assert.equal(modules, host.kept('loaded'), 'loaded now and at each boot')
       assert.equal(modules?.includes('ip_vs'), name.startsWith('dir-'))
     }
+    await Promise.all(HOSTS.map(setUp))
   })
 
   test('refuses a package with another checksum, and does nothing else then', async (t) => {
@@ -251,12 +252,33 @@ describe('the setup of a host', () => {
     host.keep('activation', 'an-id a-code')
     host.keep('installed/amazon-ssm-agent', '3.3')
     host.keep('units/amazon-ssm-agent.service', '')
+    host.keep('installed/lvsfleet-agent', PACKAGE)
+    host.keep('units/lvsfleet-agent.service', '')
     host.write('etc/lvsfleet/ssm-activation', 'an-id a-code\n')
     const ran = await host.run(register)
     assert.equal(ran.code, 0, ran.said)
     assert.equal(host.file('var/lib/amazon/ssm/registration'), 'eu-central-1\n')
     assert.equal(host.file('etc/lvsfleet/ssm-activation'), undefined)
+    assert.equal(host.file('run/lvsfleet-aws-credentials'), '[default]\n')
+    assert.equal(host.kept('group of lvsfleet-aws-credentials'), 'lvsfleet-agent\n')
+    assert.ok(host.kept('running/lvsfleet-agent/pid') !== undefined)
+    host.write('var/lib/lvsfleet-agent/identity.json', '{}')
+    const pid = host.kept('running/lvsfleet-agent/pid')
     assert.equal((await host.run(register)).code, 0)
+    assert.equal(host.kept('running/lvsfleet-agent/pid'), pid, 'who is enrolled is left alone')
+  })
+
+  test('lets the agent’s user read the token that an operator put there', async (t) => {
+    const host = makeSetupHost(t)
+    host.offer(FILE, PACKAGE)
+    host.knows(DIRECTOR)
+    host.write('etc/lvsfleet/join-token', 'lvsj_1\n')
+    assert.equal((await host.run(scriptOf('dir-first'))).code, 0)
+    assert.equal(host.kept('group of join-token'), 'lvsfleet-agent\n')
+  })
+
+  test('fits into user data', () => {
+    for (const name of HOSTS) assert.ok(Buffer.byteLength(scriptOf(name)) < 16_384, name)
   })
 })
 

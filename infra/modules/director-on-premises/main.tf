@@ -61,7 +61,7 @@ locals {
   cloud_config = "#cloud-config\n${yamlencode({
     write_files = local.is_ssm ? [local.setup_file, local.register_file] : [local.setup_file]
     runcmd = local.is_ssm ? [
-      ["/usr/local/sbin/lvsfleet-setup"], ["/usr/local/sbin/lvsfleet-register"], ["systemctl", "restart", "lvsfleet-agent"],
+      ["/usr/local/sbin/lvsfleet-setup"], ["/usr/local/sbin/lvsfleet-register"],
     ] : [["/usr/local/sbin/lvsfleet-setup"]]
   })}"
 }
@@ -77,7 +77,7 @@ module "setup" {
   host_name         = var.host_name
   addresses         = var.addresses
   region            = local.is_ssm ? local.region : null
-  settings          = var.settings
+  settings          = merge(local.is_ssm ? { AWS_SHARED_CREDENTIALS_FILE = "/run/lvsfleet-aws-credentials" } : {}, var.settings)
 }
 
 resource "aws_iam_role" "this" {

@@ -31,6 +31,10 @@ run "keeps_the_code_out_of_the_state_unless_told_otherwise" {
     error_message = "an operator makes the activation"
   }
   assert {
+    condition     = strcontains(output.setup_script, "AWS_SHARED_CREDENTIALS_FILE=/run/lvsfleet-aws-credentials\n") && strcontains(output.register_script, "/run/lvsfleet-aws-credentials")
+    error_message = "the agent's user cannot read root's credentials"
+  }
+  assert {
     condition     = strcontains(output.register_script, "/etc/lvsfleet/ssm-activation") && [for one in yamldecode(output.cloud_config).write_files : one.path] == ["/usr/local/sbin/lvsfleet-setup", "/usr/local/sbin/lvsfleet-register"]
     error_message = "and puts it onto the machine"
   }
