@@ -1,17 +1,13 @@
 /**
  * A stand-in for the AWS provider: the true schema, resources in terraform's own state, and invented values for what
- * AWS would compute. It reaches nothing. `schema.json` lies beside it.
+ * AWS would compute. It reaches nothing.
  */
-import { readFileSync } from 'node:fs'
 import type { Block, CtyType } from '../../clients/terraform-provider/src/core/schema.ts'
-import { serveProvider, type Provider } from '../../clients/terraform-provider/src/core/serve.ts'
+import type { Provider } from '../../clients/terraform-provider/src/core/serve.ts'
 import { UNKNOWN, Unknown } from '../../clients/terraform-provider/src/core/values.ts'
 import type { AwsSchema } from './aws-schema.ts'
 
 type Values = Readonly<Record<string, unknown>>
-
-// Written by `double-mirror.ts` from the type that it is read as.
-const schema = JSON.parse(readFileSync(`${import.meta.dirname}/schema.json`, 'utf8')) as AwsSchema
 
 const PROVIDER: Block = {
   attributes: [
@@ -86,9 +82,21 @@ function fill(
 
 let made = 0
 
+/** What the modules, or the API that reads their outputs, take apart again. */
+const FORMS: Readonly<Record<string, (number: number) => string>> = {
+  'aws_region.region': () => 'eu-central-1',
+  'aws_caller_identity.account_id': () => '123456789012',
+  'aws_partition.partition': () => 'aws',
+  'aws_instance.id': (number) => `i-${number.toString(16).padStart(17, '0')}`,
+  'aws_lambda_function_url.function_url': (number) =>
+    `https://double${number}.lambda-url.eu-central-1.on.aws/`,
+}
+
 function invent(kind: string): (name: string, type: CtyType) => unknown {
   const number = ++made
   const value = (name: string, type: CtyType): unknown => {
+    const form = FORMS[`${kind}.${name}`]
+    if (form !== undefined) return form(number)
     if (type === 'string')
       return name === 'arn' ? `arn:aws:double:::${kind}/${number}` : `${kind}-${name}-${number}`
     if (type === 'number') return number
@@ -104,33 +112,33 @@ function invent(kind: string): (name: string, type: CtyType) => unknown {
   return value
 }
 
-const resources = Object.fromEntries(
-  Object.entries(schema.resources).map(([name, block]) => [name, markWriteOnly(block)]),
-)
 const blockOf = (blocks: Readonly<Record<string, Block>>, type: string): Block => {
   const block = blocks[type]
   if (block === undefined) throw new Error(`${type} is unknown`)
   return block
 }
 
-const double: Provider = {
-  provider: PROVIDER,
-  resources,
-  dataSources: schema.dataSources,
-  ephemerals,
-  configure: () => Promise.resolve(),
-  plan: ({ type, planned }) =>
-    Promise.resolve(
-      planned === null ? null : fill(blockOf(resources, type), planned, () => UNKNOWN),
-    ),
-  apply: ({ type, planned }) =>
-    Promise.resolve(
-      planned === null ? null : fill(blockOf(resources, type), planned, invent(type)),
-    ),
-  read: (_, state) => Promise.resolve(state),
-  readData: (type, config) =>
-    Promise.resolve(fill(blockOf(schema.dataSources, type), config, invent(type))),
-  open: (type, config) => Promise.resolve(fill(blockOf(ephemerals, type), config, invent(type))),
+export function makeDouble({ dataSources, resources: read }: AwsSchema): Provider {
+  const resources = Object.fromEntries(
+    Object.entries(read).map(([name, block]) => [name, markWriteOnly(block)]),
+  )
+  return {
+    provider: PROVIDER,
+    resources,
+    dataSources,
+    ephemerals,
+    configure: () => Promise.resolve(),
+    plan: ({ type, planned }) =>
+      Promise.resolve(
+        planned === null ? null : fill(blockOf(resources, type), planned, () => UNKNOWN),
+      ),
+    apply: ({ type, planned }) =>
+      Promise.resolve(
+        planned === null ? null : fill(blockOf(resources, type), planned, invent(type)),
+      ),
+    read: (_, state) => Promise.resolve(state),
+    readData: (type, config) =>
+      Promise.resolve(fill(blockOf(dataSources, type), config, invent(type))),
+    open: (type, config) => Promise.resolve(fill(blockOf(ephemerals, type), config, invent(type))),
+  }
 }
-
-serveProvider(double, process.env)

@@ -22,6 +22,7 @@ export type Instance = {
   readonly initMs: Promise<number>
   readonly invoke: (event: unknown) => Promise<Invoked>
   readonly output: () => string
+  readonly pid: number | undefined
   /** As between two requests: nothing of the process runs. */
   readonly freeze: () => void
   readonly thaw: () => void
@@ -116,6 +117,7 @@ export async function startInstance(
         pump()
       }),
     output: () => output,
+    pid: child.pid,
     freeze: () => child.kill('SIGSTOP'),
     thaw: () => child.kill('SIGCONT'),
     close: async () => {

@@ -120,6 +120,8 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format = "JSON"
     log_group  = aws_cloudwatch_log_group.this[each.key].name
+    # Lambda's own lines at INFO, two for each request, cost more than the requests (docs/cost.md).
+    system_log_level = var.system_log_level
   }
 
   environment {

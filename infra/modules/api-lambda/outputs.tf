@@ -1,5 +1,5 @@
 output "url" {
-  description = "Where the API answers: for operators, and as the agents' LVSFLEET_URL."
+  description = "Where the API answers: for operators, and as the agents' LVSFLEET_API."
   value       = local.is_url ? aws_lambda_function_url.this[0].function_url : aws_apigatewayv2_stage.this[0].invoke_url
 }
 

@@ -104,6 +104,16 @@ variable "log_level" {
   }
 }
 
+variable "system_log_level" {
+  type        = string
+  default     = "WARN"
+  description = "Least level of Lambda's own lines: WARN, or INFO for two lines about each request."
+  validation {
+    condition     = contains(["WARN", "INFO", "DEBUG"], var.system_log_level)
+    error_message = "system_log_level must be WARN, INFO or DEBUG."
+  }
+}
+
 variable "log_days" {
   type        = number
   default     = 30

@@ -72,7 +72,12 @@ export function serveProvider(provider: Provider, env: Environment): void {
   })
 }
 
-async function handle(provider: Provider, stream: ServerHttp2Stream, path: string): Promise<void> {
+/** One call of gRPC. Exported for a provider that stands by itself, to which terraform is told to attach. */
+export async function handle(
+  provider: Provider,
+  stream: ServerHttp2Stream,
+  path: string,
+): Promise<void> {
   const [, service = '', method = ''] = path.split('/')
   // Both stay open for as long as the process lives.
   if (method === 'StartStream' || method === 'StreamStdio') {

@@ -28,6 +28,10 @@ run "serves_at_a_function_url_with_both_permissions" {
     condition     = alltrue([for one in aws_lambda_function.this : !can(regex("(?i)password=|:[^/@]+@", one.environment[0].variables["DATABASE_URL"]))])
     error_message = "no secret may be in the environment"
   }
+  assert {
+    condition     = alltrue([for one in aws_lambda_function.this : one.logging_config[0].system_log_level == "WARN"])
+    error_message = "two lines for each request would cost more than the requests"
+  }
 }
 
 run "gives_each_role_what_it_needs_and_no_more" {
@@ -84,10 +88,11 @@ run "serves_at_an_http_api" {
 run "refuses_values_that_make_no_sense" {
   command = plan
   variables {
-    poll_seconds   = 0
-    front          = "alb"
-    database_login = "trust"
-    max_instances  = 0
+    poll_seconds     = 0
+    front            = "alb"
+    database_login   = "trust"
+    max_instances    = 0
+    system_log_level = "ERROR"
   }
-  expect_failures = [var.poll_seconds, var.front, var.database_login, var.max_instances]
+  expect_failures = [var.poll_seconds, var.front, var.database_login, var.max_instances, var.system_log_level]
 }
