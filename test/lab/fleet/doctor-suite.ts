@@ -371,7 +371,7 @@ function examinations(depth: 'brief' | 'thorough'): void {
 
     // A start looks at once: five minutes are too long for a test.
     await fleet.stopAgent('rs-b1')
-    await fleet.startAgent('rs-b1', { enrol: false })
+    await fleet.startAgent('rs-b1', { enrol: false, selfChecks: true })
     await eventually(async () => {
       const { items } = (await fleet.controller.call('GET', '/v1/doctor?severity=risk')) as {
         items: { name: string; check: string }[]

@@ -187,7 +187,10 @@ for (const round of ROUNDS) {
             await mend(fleet, name)
           }
           await eventually(async () => {
-            assert.deepEqual(await weightsOf(fleet), { IPv4: only(name, 1), IPv6: only(name, 1) })
+            assert.deepEqual(await weightsOf(fleet), {
+              IPv4: only(name, 100),
+              IPv6: only(name, 100),
+            })
           }, SETTLED)
           for (const { url } of VIPS) {
             const answers = byServer(await fleet.lab.get('cl-a', { url, n: 8 }))
@@ -217,9 +220,9 @@ async function weightsOf(fleet: FleetLab): Promise<Record<string, Record<string,
   return weights
 }
 
-/** Weight 1 for all but `name`. */
+/** Weight 100 for all but `name`. */
 function only(name: Name, weight: number): Record<string, number> {
-  return { ...Object.fromEntries(REAL_SERVERS.map((one) => [one, 1])), [name]: weight }
+  return { ...Object.fromEntries(REAL_SERVERS.map((one) => [one, 100])), [name]: weight }
 }
 
 function addressesOf(name: Name): [v4: string, v6: string] {
