@@ -48,14 +48,14 @@ export const GET_CALLER_IDENTITY = 'Action=GetCallerIdentity&Version=2011-06-15'
 
 /**
  * Headers of a `POST /` with the body GET_CALLER_IDENTITY to an STS host, signed by SigV4. A list, not a record, so
- * that a name that stands twice is seen. Method, URL and body are not told: only these can be sent, and who tells others
- * is refused, where other fields that are unknown would be those of a newer agent.
+ * that a name that stands twice is seen. Method, URL and body need not be told: only these are ever sent, and who tells
+ * others is refused, where other fields that are unknown would be those of a newer agent.
  */
 export const awsProofSchema = z.object({
   headers: z.array(z.tuple([z.string().max(100), z.string().max(4_096)])).max(20),
-  method: z.never().optional(),
-  url: z.never().optional(),
-  body: z.never().optional(),
+  method: z.literal('POST').optional(),
+  url: z.literal('/').optional(),
+  body: z.literal(GET_CALLER_IDENTITY).optional(),
 })
 export type AwsProof = z.infer<typeof awsProofSchema>
 
