@@ -178,9 +178,10 @@ for (const round of ROUNDS) {
               { withinMs: 5_000, everyMs: 1_000 },
             )
             for (const { url } of VIPS) {
-              const answers = byServer(await fleet.lab.get('cl-a', { url, n: 6 }))
+              // The load takes turns of its own, so who answers counts, and not how often.
+              const answers = byServer(await fleet.lab.get('cl-a', { url, n: 12 }))
               const others = REAL_SERVERS.filter((one) => one !== name)
-              assert.deepEqual(answers, Object.fromEntries(others.map((one) => [one, 2])))
+              assert.deepEqual(Object.keys(answers).toSorted(), others)
             }
           } finally {
             await load.stop()
