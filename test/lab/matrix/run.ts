@@ -17,7 +17,14 @@ import type { CellRow, Matrix } from './result.ts'
 import { proveFailOver, proveSchedulers, schedulerAsks } from './schedulers.ts'
 import { CLIENT, DIRECTOR } from './topology.ts'
 import { hostOf, sendTraffic } from './traffic.ts'
-import { counterOf, READ_WITNESS, readWitness, witnessTable } from './witness.ts'
+import {
+  counterOf,
+  READ_TOO_BIG,
+  READ_WITNESS,
+  readWitness,
+  tooBigTable,
+  witnessTable,
+} from './witness.ts'
 
 type Log = (text: string) => void
 
@@ -74,6 +81,7 @@ async function prepareHosts(lab: Lab, cells: readonly Cell[]): Promise<void> {
     const table = witnessTable(own, (server) => addressOf(lab, server))
     await lab.sh(host, ['nft', '-f', '-'], { stdin: table })
   })
+  await lab.sh(DIRECTOR, ['nft', '-f', '-'], { stdin: tooBigTable(cells) })
 }
 
 function addressOf({ topology }: Lab, server: string): string {
@@ -120,14 +128,17 @@ async function measure(lab: Lab, cells: readonly Cell[], log: Log): Promise<Cell
   const hosts = [...new Set(cells.map(({ server }) => hostOf(server)))]
   const listings = await inTurn(hosts, 2, (host) => lab.sh(host, READ_WITNESS))
   const arrived = readWitness(listings.join('\n'))
-  return cells.map((cell) => judge(cell, faults.get(cell) ?? [], counted.get(cell.vip), arrived))
+  const tooBig = readWitness(await lab.sh(DIRECTOR, READ_TOO_BIG))
+  return cells.map((cell) =>
+    judge(cell, faults.get(cell) ?? [], counted.get(cell.vip), { arrived, tooBig }),
+  )
 }
 
 function judge(
   cell: Cell,
   faults: readonly string[],
   counted: Counted | undefined,
-  arrived: ReadonlyMap<string, number>,
+  { arrived, tooBig }: Readonly<Record<'arrived' | 'tooBig', ReadonlyMap<string, number>>>,
 ): CellRow {
   if (counted === undefined)
     return { cell, text: 'missing', faults: ['the kernel has no such service'] }
@@ -141,8 +152,9 @@ function judge(
     )
   // What a Local Node answers leaves by the director's own IPVS, which counts it.
   const throughDirector = ['nat', 'local'].includes(methodOf(cell.form))
-  if (counted.packetsOut > 0 !== throughDirector)
-    all.push(`${counted.packetsOut} packets came back through the director`)
+  const returned = counted.packetsOut - (tooBig.get(counterOf(cell)) ?? 0)
+  if (returned > 0 !== throughDirector)
+    all.push(`${returned} packets came back through the director`)
   const what = cell.protocol === 'udp' ? 'datagrams and answers' : 'requests, 1 MB down, 1 MB up'
   return { cell, text: `ok: ${cell.listeners.length} ${what}`, faults: all }
 }

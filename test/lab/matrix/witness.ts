@@ -26,10 +26,19 @@ export function witnessTable(
   cells: readonly Cell[],
   addressOf: (server: string) => string,
 ): string {
-  const counters = cells.map((cell) => `counter ${counterOf(cell)} {}`)
   const rules = cells.map((cell) => `${ruleOf(cell, addressOf)} counter name ${counterOf(cell)}`)
-  const chain = `type filter hook prerouting priority raw; policy accept;\n${rules.join('\n')}`
-  return `table inet matrix {\n${counters.join('\n')}\nchain arrivals {\n${chain}\n}\n}\n`
+  return countingTable('matrix', 'prerouting', cells, rules)
+}
+
+function countingTable(
+  table: string,
+  hook: 'prerouting' | 'output',
+  cells: readonly Cell[],
+  rules: readonly string[],
+): string {
+  const counters = cells.map((cell) => `counter ${counterOf(cell)} {}`)
+  const chain = `type filter hook ${hook} priority raw; policy accept;\n${rules.join('\n')}`
+  return `table inet ${table} {\n${counters.join('\n')}\nchain counts {\n${chain}\n}\n}\n`
 }
 
 /** Names of nftables have no dashes. */
@@ -39,6 +48,22 @@ export function counterOf({ name }: Cell): string {
 
 /** Counters alone: nftables 1.0.6 cannot print a rule with a single bit of GRE (assertion in payload.c). */
 export const READ_WITNESS = ['nft', 'list', 'counters', 'table', 'inet', 'matrix'] as const
+export const READ_TOO_BIG = ['nft', 'list', 'counters', 'table', 'inet', 'matrix_told'] as const
+
+/**
+ * What the director itself tells a client whose packet does not fit the tunnel: ICMP, with the packet to the VIP
+ * inside, from bit 64 of it (RFC 792, RFC 4443). IPVS counts it as a packet that came back, since it belongs to a
+ * connection (`ip_vs_out_icmp`, net/netfilter/ipvs/ip_vs_core.c). TCP is spared it by its MSS; SCTP has none.
+ */
+export function tooBigTable(cells: readonly Cell[]): string {
+  const rules = cells.map((cell) => {
+    const inner = cell.vipFamily === 'v4' ? '@th,192,32' : '@th,256,128'
+    const type =
+      cell.vipFamily === 'v4' ? 'icmp type destination-unreachable' : 'icmpv6 type packet-too-big'
+    return `${type} ${inner} 0x${hexOf(cell.vip)} counter name ${counterOf(cell)}`
+  })
+  return countingTable('matrix_told', 'output', cells, rules)
+}
 
 /** Packets by counter. */
 export function readWitness(listing: string): Map<string, number> {
