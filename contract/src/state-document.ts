@@ -20,9 +20,9 @@ import {
   type ServiceState,
 } from './host-state.ts'
 
-const BUCKETS_MAX = 256
+const BUCKETS_MAX = 1_024
 /** Shards of one list: about the square root of how many shards a large state has. */
-const LIST_SIZE = 16
+const LIST_SIZE = 32
 
 /** Version of this format; a reader refuses what it does not know. */
 export const STATE_FORMAT = 2
@@ -176,7 +176,7 @@ export function formatStateDocument(jws: string, bodies: Iterable<string>): stri
  */
 function bucketCountFor(serviceCount: number): number {
   let count = 1
-  while (count < BUCKETS_MAX && count * 16 < serviceCount) count *= 2
+  while (count < BUCKETS_MAX && count * 8 < serviceCount) count *= 2
   return count
 }
 

@@ -59,7 +59,6 @@ async function judge({ client, trust }: TestAgent): Promise<string> {
     hostId: trust.wire.hostId,
     current: null,
     held: new Map(),
-    heldLists: new Map(),
     findShard: async () => undefined,
   })
   return verdict.is === 'rejected' ? verdict.rejection.code : verdict.is
@@ -197,7 +196,6 @@ describe('the signing key', () => {
       ...agent.trust.wire,
       current: null,
       held: new Map(),
-      heldLists: new Map(),
       findShard: async () => undefined,
     })
     assert.equal(verdict.is, 'good')
@@ -216,7 +214,6 @@ describe('the signing key', () => {
       ...trust.wire,
       current: null,
       held: new Map(),
-      heldLists: new Map(),
       findShard: async () => undefined,
     })
     assert.equal(offered.is === 'rejected' && offered.rejection.code, 'bad-signature')

@@ -364,8 +364,7 @@ export class Agent {
     return verifyDocument(lines, {
       ...trust,
       current: options.force === true ? null : this.world.inForce.version,
-      held: this.world.inForce.shards,
-      heldLists: this.world.inForce.lists,
+      held: this.world.inForce.lists,
       findShard: async (digest) => store?.findShard(digest),
     })
   }

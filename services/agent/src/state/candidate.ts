@@ -20,9 +20,15 @@ import {
 import { probeService } from './probe-service.ts'
 
 export type Version = Pick<Manifest, 'epoch' | 'generation' | 'digest'>
-export type HeldShard = { readonly digest: string; readonly shard: Shard }
-/** A list of shards that was verified: its text, and what that says. */
-export type HeldList = { readonly body: string; readonly shards: readonly ShardRef[] }
+export type HeldShard = ShardRef & { readonly shard: Shard }
+/** A list that was verified, with its text, its shards, and what they say in sum: a new state shares most of its lists with the one before. */
+export type HeldList = {
+  readonly body: string
+  readonly shards: readonly HeldShard[]
+  readonly hostParts: number
+  readonly services: number
+}
+export type HeldLists = ReadonlyMap<string, HeldList>
 /** A shard that is not on disk yet, as it came. */
 export type FreshShard = { readonly digest: string; readonly body: string }
 export type Source = StatusReport['source']
@@ -37,8 +43,7 @@ export type Candidate = {
   readonly manifest: Manifest | null
   readonly jws: string | null
   /** By digest, in the manifest's order. */
-  readonly lists: ReadonlyMap<string, HeldList>
-  readonly shards: ReadonlyMap<string, HeldShard>
+  readonly lists: HeldLists
   readonly fresh: readonly FreshShard[]
 }
 
@@ -52,8 +57,7 @@ export type InForce = {
   /** Without those of paths, as operators count. */
   serviceCount: number
   destinationCount: number
-  lists: ReadonlyMap<string, HeldList>
-  shards: ReadonlyMap<string, HeldShard>
+  lists: HeldLists
 }
 
 export type ServiceChange = {
@@ -77,23 +81,52 @@ export function nothingInForce(): InForce {
     serviceCount: 0,
     destinationCount: 0,
     lists: new Map(),
-    shards: new Map(),
   }
 }
 
-/** What bringing `candidate` into force would change; looks only into shards whose digest differs. */
+export function heldList(body: string, shards: readonly HeldShard[]): HeldList {
+  let hostParts = 0
+  let services = 0
+  for (const { shard } of shards) {
+    if (shard.kind === 'host') hostParts++
+    else services += shard.services.length
+  }
+  return { body, shards, hostParts, services }
+}
+
+export function* shardsOf(lists: HeldLists): Generator<HeldShard> {
+  for (const { shards } of lists.values()) yield* shards
+}
+
+/** Shards that only one of both has; looks only into lists that differ. */
+export function differingShards(
+  before: HeldLists,
+  after: HeldLists,
+): { readonly gone: readonly HeldShard[]; readonly come: readonly HeldShard[] } {
+  const gone = new Map<string, HeldShard>()
+  for (const [digest, { shards }] of before) {
+    if (!after.has(digest)) for (const shard of shards) gone.set(shard.digest, shard)
+  }
+  const come: HeldShard[] = []
+  for (const [digest, { shards }] of after) {
+    if (before.has(digest)) continue
+    for (const shard of shards) if (!gone.delete(shard.digest)) come.push(shard)
+  }
+  return { gone: [...gone.values()], come }
+}
+
+/** What bringing `candidate` into force would change; looks only into lists and shards that differ. */
 export function changeTo(inForce: InForce, candidate: Candidate): StateChange {
   const before = new Map<string, ServiceState>()
   const after = new Map<string, ServiceState>()
   let { host } = inForce
   let hostChanged = false
-  for (const [name, { digest, shard }] of inForce.shards) {
-    if (candidate.shards.get(name)?.digest === digest) continue
+  const { gone, come } = differingShards(inForce.lists, candidate.lists)
+  for (const { shard } of gone) {
     collectServices(shard, before)
     if (shard.kind === 'host') collectProbes(shard.host, before)
   }
-  for (const [name, { digest, shard }] of candidate.shards) {
-    if (inForce.shards.get(name)?.digest === digest) continue
+  for (const { shard } of come) {
     if (shard.kind === 'host') {
       host = shard.host
       hostChanged = true
@@ -122,7 +155,6 @@ export function bringIntoForce(
   inForce.source = source
   inForce.version = candidate.version
   inForce.lists = candidate.lists
-  inForce.shards = candidate.shards
 }
 
 function count(inForce: InForce, service: ServiceState | undefined, sign: 1 | -1): void {
@@ -135,15 +167,19 @@ function count(inForce: InForce, service: ServiceState | undefined, sign: 1 | -1
 export function plainCandidate(state: HostState): Candidate {
   const { services, ...host } = state
   // Digests that no published shard can have: the next signed state compares every service by value.
+  const shards: HeldShard[] = [
+    { name: 'host', digest: 'plain host part', shard: { kind: 'host', host } },
+    {
+      name: 'services',
+      digest: 'plain services',
+      shard: { kind: 'services', services: [...services] },
+    },
+  ]
   return {
     version: null,
     manifest: null,
     jws: null,
-    lists: new Map(),
-    shards: new Map<string, HeldShard>([
-      ['host', { digest: 'plain file', shard: { kind: 'host', host } }],
-      ['services', { digest: 'plain file', shard: { kind: 'services', services: [...services] } }],
-    ]),
+    lists: new Map([['plain file', heldList('', shards)]]),
     fresh: [],
   }
 }

@@ -12,8 +12,10 @@ import { destination, hostState, service } from '../../../../test/fakes/states.t
 import {
   bringIntoForce,
   changeTo,
+  heldList,
   nothingInForce,
   plainCandidate,
+  shardsOf,
   type Candidate,
   type InForce,
 } from './candidate.ts'
@@ -44,10 +46,11 @@ let made = 0
 /** Shards count as changed where their digests differ. */
 function withDigests(candidate: Candidate): Candidate {
   const digest = `made ${++made}`
-  const shards = new Map(
-    [...candidate.shards].map(([name, { shard }]) => [name, { digest, shard }]),
-  )
-  return { ...candidate, shards }
+  const shards = [...shardsOf(candidate.lists)].map((each) => ({
+    ...each,
+    digest: `${digest} ${each.name}`,
+  }))
+  return { ...candidate, lists: new Map([[digest, heldList('', shards)]]) }
 }
 
 function inForceOf(from: HostState | undefined): InForce {

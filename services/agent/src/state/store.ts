@@ -7,7 +7,13 @@
 import { canonicalJson, compareVersions, type Manifest, type Shard } from '@lvs-fleet/contract'
 import { saveAtomically, seal, sha256Hex, unseal, PRIVATE_MODE } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
-import type { Candidate, HeldShard, Version } from './candidate.ts'
+import {
+  differingShards,
+  shardsOf,
+  type Candidate,
+  type HeldShard,
+  type Version,
+} from './candidate.ts'
 import { formatChange, parseChanges } from './changes.ts'
 import { parseShard } from './read-shard.ts'
 import { verifyDocument, verifyManifest, type Trust } from './verify.ts'
@@ -51,7 +57,7 @@ type Holding = {
   readonly digests: Set<string>
   changes: number
   bytes: number
-  /** Its last record is not whole: nothing may come behind it. */
+  /** Its last record is not whole, or a shard is not in the slot's own folder: nothing may come behind it. */
   isClosed: boolean
   /** Calls of `mirror` since the last change. */
   mirrors: number
@@ -119,7 +125,6 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
       ...trust,
       current: null,
       held: new Map(),
-      heldLists: new Map(),
       findShard: async (digest) => {
         const body = bodies.get(digest)
         return body === undefined ? findShard(digest) : shardOf(body)
@@ -134,7 +139,9 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
   const append = async (into: Holding, candidate: SignedCandidate): Promise<boolean> => {
     if (into.isClosed || into.changes >= CHANGES_MAX || filled.size < SLOTS.length) return false
     const lists = [...candidate.lists].filter(([digest]) => !into.digests.has(digest))
-    const shards = absentFrom(present[into.slot], candidate.shards.values()).filter(
+    // All others are in the slot's folder, or were written behind it.
+    const { come } = differingShards(into.candidate.lists, candidate.lists)
+    const shards = absentFrom(present[into.slot], come).filter(
       ({ digest }) => !into.digests.has(digest),
     )
     const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
@@ -165,7 +172,7 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
     if (holding !== undefined && holding.changes > 0) {
       for (const [digest, body] of await bodiesOfChanges(disk)) fresh.set(digest, body)
     }
-    await addShards(disk, slot, present[slot], candidate.shards.values(), fresh)
+    await addShards(disk, slot, present[slot], shardsOf(candidate.lists), fresh)
     // They belong to what stood here before.
     await disk.remove(CHANGES[slot])
     const lists = [...candidate.lists.values()].map(({ body }) => body)
@@ -195,7 +202,13 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
         const candidate = await complete(stored)
         if (candidate === undefined) continue
         const { slot, bodies, changes } = stored
-        holding = { slot, candidate, digests: new Set(bodies.keys()), ...changes, mirrors: 0 }
+        const digests = new Set(bodies.keys())
+        const isClosed =
+          changes.isClosed ||
+          absentFrom(present[slot], shardsOf(candidate.lists)).some(
+            ({ digest }) => !digests.has(digest),
+          )
+        holding = { slot, candidate, digests, ...changes, isClosed, mirrors: 0 }
         return { candidate, slot }
       }
       return undefined
@@ -210,7 +223,7 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
       holding.mirrors++
       const isQuiet = holding.mirrors >= QUIET_MIRRORS
       const missing: HeldShard[] = []
-      for (const shard of candidate.shards.values()) {
+      for (const shard of shardsOf(candidate.lists)) {
         if (missing.length >= max) break
         if (present[other].has(shard.digest)) continue
         // What changed a moment ago may soon change again.
@@ -303,8 +316,8 @@ async function sweepShards(
   present: Set<string>,
   candidate: Candidate,
 ): Promise<void> {
-  if (present.size <= candidate.shards.size * (1 + LEFTOVERS)) return
-  const named = new Set([...candidate.shards.values()].map((shard) => shard.digest))
+  const named = new Set(shardsOf(candidate.lists).map(({ digest }) => digest))
+  if (present.size <= named.size * (1 + LEFTOVERS)) return
   for (const digest of present) {
     if (named.has(digest)) continue
     await disk.remove(`${FOLDERS[slot]}/${digest}`)

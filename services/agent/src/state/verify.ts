@@ -14,15 +14,18 @@ import {
   type Manifest,
   type Rejection,
   type Shard,
+  type ShardRef,
 } from '@lvs-fleet/contract'
 import { sha256Hex } from '../disk/sealed.ts'
 import { verifyCompact } from '../jws.ts'
 import {
+  heldList,
   LIST_SHARDS_MAX,
   MANIFEST_LISTS_MAX,
   type Candidate,
   type FreshShard,
   type HeldList,
+  type HeldLists,
   type HeldShard,
   type Version,
 } from './candidate.ts'
@@ -34,10 +37,8 @@ export type Trust = { readonly controllerKeys: readonly KeyObject[]; readonly ho
 export type VerifyContext = Trust & {
   /** What is in force; null = nothing yet, or an operator forces an older one. */
   readonly current: Version | null
-  /** Lists in force, by digest: those of a new state are the same but for what changed. */
-  readonly heldLists: ReadonlyMap<string, HeldList>
-  /** Shards in force, by name: most of a new state is in them. */
-  readonly held: ReadonlyMap<string, HeldShard>
+  /** In force: a new state is the same but for what changed. */
+  readonly held: HeldLists
   /** A shard that is on disk; undefined when it is not. */
   findShard(digest: string): Promise<Shard | undefined>
 }
@@ -62,49 +63,52 @@ export async function verifyDocument(
       const age = judgeAge(first.manifest, context.current)
       if (age === 'same') return { is: 'same', manifest: first.manifest }
       if (age !== 'newer') return rejected(age)
-      parts = partsOf(first.manifest, line, context.heldLists)
+      parts = partsOf(first.manifest, line)
       continue
     }
-    const problem = line === '' ? undefined : take(parts, line)
+    const problem = line === '' ? undefined : take(parts, line, context.held)
     if (problem !== undefined) return rejected(problem)
   }
   if (parts === undefined) return rejected(refuse('unreadable', 'the document is empty'))
   return assemble(parts, context)
 }
 
+/** A list as it arrived. */
+type ArrivedList = { readonly body: string; readonly refs: readonly ShardRef[] }
+
 /** A document as far as it has been read. */
 type Parts = {
   readonly manifest: Manifest
   readonly jws: string
-  /** Of the manifest's, those that are held or have arrived; null = not yet. */
-  readonly lists: Map<string, HeldList | null>
+  /** Digests of the manifest's lists; those that have arrived with what they say. */
+  readonly lists: Map<string, ArrivedList | undefined>
   /** Named by lists that arrived. */
   readonly named: Set<string>
   readonly arrived: Map<string, Shard>
   readonly fresh: FreshShard[]
 }
 
-function partsOf(manifest: Manifest, jws: string, held: VerifyContext['heldLists']): Parts {
-  const lists = new Map(manifest.lists.map(({ digest }) => [digest, held.get(digest) ?? null]))
+function partsOf(manifest: Manifest, jws: string): Parts {
+  const lists = new Map(manifest.lists.map(({ digest }) => [digest, undefined]))
   return { manifest, jws, lists, named: new Set(), arrived: new Map(), fresh: [] }
 }
 
 /** Takes up a line after the first: a list that the manifest names, or a shard that a list names. */
-function take(parts: Parts, line: string): Rejection | undefined {
+function take(parts: Parts, line: string, held: HeldLists): Rejection | undefined {
   const { manifest, lists, named, arrived, fresh } = parts
   const digest = sha256Hex(line)
   if (lists.has(digest)) {
-    const shards = parseShardList(line)
-    if (shards === undefined) return refuse('unreadable', 'a list names no shards', manifest)
-    if (shards.length > LIST_SHARDS_MAX) {
-      const detail = `a list of ${shards.length} shards, at most ${LIST_SHARDS_MAX}`
+    const refs = parseShardList(line)
+    if (refs === undefined) return refuse('unreadable', 'a list names no shards', manifest)
+    if (refs.length > LIST_SHARDS_MAX) {
+      const detail = `a list of ${refs.length} shards, at most ${LIST_SHARDS_MAX}`
       return refuse('unreadable', detail, manifest)
     }
-    lists.set(digest, { body: line, shards })
-    for (const shard of shards) named.add(shard.digest)
+    lists.set(digest, { body: line, refs })
+    for (const ref of refs) named.add(ref.digest)
     return undefined
   }
-  if (!named.has(digest) && !isNamed(lists, digest)) {
+  if (!named.has(digest) && !isNamed(lists, held, digest)) {
     return refuse(
       'bad-digest',
       'a line of the document is named neither by its manifest nor by a list',
@@ -119,64 +123,103 @@ function take(parts: Parts, line: string): Rejection | undefined {
 }
 
 /** By a list that was held: rare, because who has the list has its shards. */
-function isNamed(lists: Parts['lists'], digest: string): boolean {
-  for (const list of lists.values()) {
-    if (list?.shards.some((shard) => shard.digest === digest) === true) return true
+function isNamed(lists: Parts['lists'], held: HeldLists, digest: string): boolean {
+  for (const list of lists.keys()) {
+    if (held.get(list)?.shards.some((shard) => shard.digest === digest) === true) return true
   }
   return false
 }
 
 async function assemble(parts: Parts, context: VerifyContext): Promise<Verdict> {
-  const { manifest, jws, arrived, fresh } = parts
+  const { manifest, jws, fresh } = parts
+  const held = context.held
   const lists = new Map<string, HeldList>()
-  const shards = new Map<string, HeldShard>()
+  /** Of lists that the new state names no more. */
+  const left = new Map<string, HeldShard>()
+  for (const [digest, { shards }] of held) {
+    if (!parts.lists.has(digest)) for (const shard of shards) left.set(shard.name, shard)
+  }
   let missing = 0
   let named = 0
-  for (const [listDigest, list] of parts.lists) {
-    if (list === null) return incomplete(manifest, 'a list of shards is not in the document')
-    lists.set(listDigest, list)
-    named += list.shards.length
-    for (const { name, digest } of list.shards) {
-      const held = context.held.get(name)
-      if (held?.digest === digest) {
-        shards.set(name, held)
-        continue
-      }
-      const shard = arrived.get(digest) ?? (await context.findShard(digest))
-      if (shard === undefined) missing++
-      else shards.set(name, { digest, shard })
+  for (const [digest, arrived] of parts.lists) {
+    const known = held.get(digest)
+    if (known !== undefined) {
+      lists.set(digest, known)
+      named += known.shards.length
+      continue
     }
+    if (arrived === undefined)
+      return incomplete(manifest, 'a list of shards is not in the document')
+    const shards: HeldShard[] = []
+    for (const ref of arrived.refs) {
+      const shard = await resolve(ref, left, parts, context)
+      if (shard === undefined) missing++
+      else shards.push(shard)
+    }
+    named += arrived.refs.length
+    lists.set(digest, heldList(arrived.body, shards))
   }
   if (missing > 0) {
     const detail = `${missing} of ${named} shards are neither in the document nor on disk`
     return incomplete(manifest, detail)
   }
-  if (shards.size !== named) {
-    return rejected(refuse('unreadable', 'two shards have one name', manifest))
-  }
-  const problem = contradictionIn(manifest, shards)
+  const problem = isNameTwice(lists, held, left)
+    ? 'two shards have one name'
+    : contradictionIn(manifest, lists)
   if (problem !== undefined) return rejected(refuse('unreadable', problem, manifest))
   const { epoch, generation, digest } = manifest
   return {
     is: 'good',
-    candidate: { version: { epoch, generation, digest }, manifest, jws, lists, shards, fresh },
+    candidate: { version: { epoch, generation, digest }, manifest, jws, lists, fresh },
   }
+}
+
+async function resolve(
+  ref: ShardRef,
+  left: ReadonlyMap<string, HeldShard>,
+  { arrived }: Parts,
+  context: VerifyContext,
+): Promise<HeldShard | undefined> {
+  const before = left.get(ref.name)
+  if (before?.digest === ref.digest) return before
+  const shard = arrived.get(ref.digest) ?? (await context.findShard(ref.digest))
+  return shard === undefined ? undefined : { ...ref, shard }
 }
 
 function incomplete(manifest: Manifest, detail: string): Verdict {
   return { is: 'incomplete', rejection: refuse('bad-digest', detail, manifest) }
 }
 
+/** Held lists agree with each other already: only where a new one brings a name that none of those left had are all asked. */
+function isNameTwice(
+  lists: HeldLists,
+  held: HeldLists,
+  left: ReadonlyMap<string, HeldShard>,
+): boolean {
+  const come = new Set<string>()
+  let areKnown = true
+  for (const [digest, { shards }] of lists) {
+    if (held.has(digest)) continue
+    for (const { name } of shards) {
+      if (come.has(name)) return true
+      come.add(name)
+      areKnown &&= left.has(name)
+    }
+  }
+  if (areKnown) return false
+  for (const [digest, { shards }] of lists) {
+    if (held.has(digest) && shards.some(({ name }) => come.has(name))) return true
+  }
+  return false
+}
+
 /** What a signed state may still say wrongly: no host part, other counts than it claims. */
-function contradictionIn(
-  manifest: Manifest,
-  shards: ReadonlyMap<string, HeldShard>,
-): string | undefined {
+function contradictionIn(manifest: Manifest, lists: HeldLists): string | undefined {
   let hostParts = 0
   let services = 0
-  for (const { shard } of shards.values()) {
-    if (shard.kind === 'host') hostParts++
-    else services += shard.services.length
+  for (const list of lists.values()) {
+    hostParts += list.hostParts
+    services += list.services
   }
   if (hostParts !== 1) return `the state has ${hostParts} host parts instead of one`
   if (services !== manifest.counts.services) {
