@@ -1,7 +1,7 @@
 /**
  * The document that carries a host state on the wire, on disk and into break-glass `apply FILE`.
  *
- * Line 1 is a compact JWS (EdDSA) over the manifest. Then come lists, each naming up to 16 shards, and then the
+ * Line 1 is a compact JWS (EdDSA) over the manifest. Then come lists, each naming up to 32 shards, and then the
  * shards themselves: a line each, canonical JSON. The manifest names each list with its SHA-256 and a list each of its
  * shards, so one signature covers all, any cache may carry the document, and a change of one virtual service moves
  * a small manifest, a list and a shard, however many others there are. A document may leave out what its reader
@@ -21,6 +21,8 @@ import {
 } from './host-state.ts'
 
 const BUCKETS_MAX = 1_024
+/** Services of one bucket, until there are too many of them. */
+const BUCKET_SIZE = 8
 /** Shards of one list: about the square root of how many shards a large state has. */
 const LIST_SIZE = 32
 
@@ -74,7 +76,7 @@ export type Shard = z.infer<typeof shardSchema>
 
 export type NamedShard = ShardRef & { readonly body: string }
 
-/** Splits a state into its host part and buckets of about 16 services; deterministic. */
+/** Splits a state into its host part and buckets of about 8 services; deterministic. */
 export function shardState(state: HostState, sha256Hex: (text: string) => string): NamedShard[] {
   const { services, ...host } = state
   const bucketCount = bucketCountFor(services.length)
@@ -171,12 +173,12 @@ export function formatStateDocument(jws: string, bodies: Iterable<string>): stri
 }
 
 /**
- * Smallest power of two that keeps buckets at about 16 services; at most 256, because each is a file of its own.
- * With 10,000 services of ten destinations a change then moves 60 KB of shard, and 4 KB of manifest and list.
+ * Smallest power of two that keeps buckets at about 8 services; at most 1,024, because each is a file of its own.
+ * With 10,000 services of ten destinations a change then moves 16 KB of shard, and 8 KB of manifest and list.
  */
 function bucketCountFor(serviceCount: number): number {
   let count = 1
-  while (count < BUCKETS_MAX && count * 8 < serviceCount) count *= 2
+  while (count < BUCKETS_MAX && count * BUCKET_SIZE < serviceCount) count *= 2
   return count
 }
 

@@ -33,7 +33,7 @@ export type HeldLists = ReadonlyMap<string, HeldList>
 export type FreshShard = { readonly digest: string; readonly body: string }
 export type Source = StatusReport['source']
 
-/** More than the contract's bucket limit of 256 + host part makes: leaves room for other splits of the same size. */
+/** Far more than the contract makes, 33 lists of 32: leaves room for other splits. */
 export const MANIFEST_LISTS_MAX = 256
 export const LIST_SHARDS_MAX = 256
 

@@ -35,6 +35,8 @@ export const CHANGES: Readonly<Record<Slot, string>> = {
 /** Of one file of changes. A start reads and verifies them all. */
 export const CHANGES_MAX = 64
 const CHANGES_BYTES_MAX = 1024 * 1024
+/** Each is an open file. */
+const SHARDS_AT_ONCE = 32
 /** Calls of `mirror` without a change between them: then the other slot gets the state in force. */
 const QUIET_MIRRORS = 3
 
@@ -273,21 +275,32 @@ async function addShards(
   fresh: ReadonlyMap<string, string>,
 ): Promise<void> {
   const missing = absentFrom(present, shards)
-  for (const { digest, shard } of missing) {
-    if (present.has(digest)) continue
+  const keep = async ({ digest, shard }: HeldShard): Promise<void> => {
     const body = fresh.get(digest) ?? (await findBody(disk, digest)) ?? bodyOf(shard, digest)
     const path = `${FOLDERS[slot]}/${digest}`
     await disk.write(`${path}.tmp`, body, PRIVATE_MODE)
     await disk.rename(`${path}.tmp`, path)
     present.add(digest)
   }
+  // A file system brings many files to the device at little more than the cost of one.
+  for (let at = 0; at < missing.length; at += SHARDS_AT_ONCE) {
+    await allDone(missing.slice(at, at + SHARDS_AT_ONCE).map(keep))
+  }
   if (missing.length > 0) await disk.syncDirectory(FOLDERS[slot])
 }
 
+/** Fails only when none of them writes any more: who tries again meets nobody. */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  for (const done of await Promise.allSettled(work)) {
+    if (done.status === 'rejected') throw done.reason
+  }
+}
+
+/** Each digest once. */
 function absentFrom(present: ReadonlySet<string>, shards: Iterable<HeldShard>): HeldShard[] {
-  const absent: HeldShard[] = []
-  for (const shard of shards) if (!present.has(shard.digest)) absent.push(shard)
-  return absent
+  const absent = new Map<string, HeldShard>()
+  for (const shard of shards) if (!present.has(shard.digest)) absent.set(shard.digest, shard)
+  return [...absent.values()]
 }
 
 /** The text of a shard from either copy on disk; undefined when both are absent or rotten. */
