@@ -24,6 +24,8 @@ const ADDRESS = 'registry.terraform.io/example/shelf'
 const place = join(lab, 'shelf')
 const work = join(place, 'work')
 const shelf = join(place, 'boxes')
+/** Of one box. */
+const TAGS = 60_000
 const HEAD =
   'terraform {\n  required_providers {\n    shelf = { source = "example/shelf" }\n  }\n}\n'
 
@@ -184,6 +186,16 @@ resource "shelf_box" "b" {
     )
     await plan(1)
   })
+})
+
+test('a resource of some megabytes is made, and has no difference after', async () => {
+  // Plain values: with as many objects terraform itself takes minutes, and the provider a tenth of a second.
+  const tags = Array.from({ length: TAGS }, (_, n) => `"tag-${n}" = "value of some length ${n}"`)
+  write(`resource "shelf_box" "a" {\n  name = "a"\n  tags = {\n${tags.join('\n')}\n  }\n}\n`)
+  await apply()
+  assert.equal(Object.keys(boxes()[0]?.['tags'] ?? {}).length, TAGS)
+  assert.ok(stateText().length > 2e6)
+  await plan(0)
 })
 
 describe('what is wrong', () => {

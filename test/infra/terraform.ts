@@ -170,6 +170,8 @@ function mirror({ address, version, entry, beside }: Program): string {
     entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     outfile: bundle,
     bundle: true,
+    // As it would ship: names of classes are gone.
+    minify: true,
     platform: 'node',
     format: 'esm',
     logLevel: 'warning',

@@ -28,6 +28,7 @@ const BOX: ResourceSchema = {
     { name: 'pin', type: 'string', optional: true, sensitive: true },
     { name: 'secret', type: 'string', optional: true, writeOnly: true },
     { name: 'secret_version', type: 'number', optional: true },
+    { name: 'tags', type: ['map', 'string'], optional: true },
     { name: 'id', type: 'string', computed: true },
     { name: 'revision', type: 'number', computed: true, isVolatile: true },
     {
