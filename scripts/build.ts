@@ -79,14 +79,37 @@ export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Prom
 
 const FROM_ENVIRONMENT = '@aws-sdk/credential-provider-env'
 
+/** What nobody calls, and what may stay out because nobody does: one that is called nevertheless says so. */
+const never = (names: readonly string[]): string =>
+  `const never = () => { throw new Error('left out of this bundle: scripts/build.ts') }
+export { ${names.map((name) => `never as ${name}`).join(', ')} }`
+
 /**
- * Left out of what Lambda loads: zod's messages in 50 languages, what tells browsers apart, streams of events, and every source of credentials
- * but the environment, which is where Lambda puts those of the function's role.
+ * Left out of what Lambda loads: zod's messages in 50 languages, its compiler and its reader of JSON schemas, the binding of
+ * pg to libpq, what tells browsers apart, streams of events, and every source of credentials but the environment, which is
+ * where Lambda puts those of the function's role.
  */
 const LEFT_OUT: readonly { filter: RegExp; importer: RegExp; instead: string }[] = [
   { filter: /^bowser$/, importer: /@(aws-sdk|smithy)/, instead: 'export default {}' },
   { filter: /^@smithy\/core\/event-streams$/, importer: /@smithy\/core/, instead: 'export {}' },
   { filter: /locales\/index\.js$/, importer: /node_modules\/zod\//, instead: 'export {}' },
+  {
+    filter: /\/compile\.js$/,
+    importer: /node_modules\/zod\//,
+    instead: never([
+      'INVALID',
+      'compile',
+      'withParser',
+      'ZodCompileAsyncError',
+      'ZodCompileUnsupportedError',
+    ]),
+  },
+  {
+    filter: /\/from-json-schema\.js$/,
+    importer: /node_modules\/zod\//,
+    instead: never(['fromJSONSchema']),
+  },
+  { filter: /^\.\/native$/, importer: /node_modules\/pg\//, instead: 'export {}' },
   {
     filter: /^@aws-sdk\/credential-provider-node$/,
     importer: /@aws-sdk/,

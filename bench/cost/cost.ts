@@ -47,6 +47,8 @@ export const ASSUMED = {
   databaseGb: 5,
   ioPerReport: 8,
   ioPerToken: 4,
+  /** Of Parameter Store and of STS. */
+  endpoints: 2,
   endpointZones: 2,
   diskGb: 30,
   /** What the agent asks the API to hold a poll for (services/agent/src/control-plane/poll-loop.ts). */
@@ -92,7 +94,7 @@ export type LambdaCost = {
   readonly transfer: number
   readonly logs: number
   readonly database: number
-  readonly endpoint: number
+  readonly endpoints: number
   readonly total: number
   /** What an HTTP API in front of it would add. */
   readonly httpApi: number
@@ -125,7 +127,7 @@ export function lambdaCost(counted: Counted, directors: number, pollSeconds: num
       ASSUMED.databaseInstances * ASSUMED.acuPerInstance * HOURS * PRICES.acuHour +
       ASSUMED.databaseGb * PRICES.auroraGbMonth +
       (io / MILLION) * PRICES.auroraIoPerMillion,
-    endpoint: ASSUMED.endpointZones * HOURS * PRICES.endpointHour,
+    endpoints: ASSUMED.endpoints * ASSUMED.endpointZones * HOURS * PRICES.endpointHour,
   }
   return {
     requests,

@@ -88,7 +88,7 @@ ${table([
     'function',
     'data, logs',
     'database',
-    'endpoint',
+    'endpoints',
     'total',
     'HTTP API instead of URL',
   ],
@@ -102,7 +102,7 @@ ${table([
         dollars(cost.functionRequests + cost.functionSeconds),
         dollars(cost.transfer + cost.logs),
         dollars(cost.database),
-        dollars(cost.endpoint),
+        dollars(cost.endpoints),
         `**${dollars(cost.total)}**`,
         `+ ${dollars(cost.httpApi)}`,
       ]
@@ -136,7 +136,7 @@ database are yours to make, while Aurora makes its own.
 - ${ASSUMED.changesPerDirectorAndDay} changes a day that concern a director. At a poll every 30 s a director asks ${count(Math.round(sumOf(requestsOf(counted, 30))))} times a month.
 - Aurora: ${ASSUMED.databaseInstances} instances at ${ASSUMED.acuPerInstance} ACU all month (it does not sleep while agents ask), ${ASSUMED.databaseGb} GB, ${ASSUMED.ioPerReport} I/O for a report and ${ASSUMED.ioPerToken} for a token. Whether
   ${ASSUMED.acuPerInstance} ACU carry a thousand directors was not measured on Aurora: look at ServerlessDatabaseCapacity. One instance halves it.
-- An interface endpoint for Parameter Store in ${ASSUMED.endpointZones} zones; answers leave for the internet. Keys are replaced every seven days: too
+- Interface endpoints for Parameter Store and STS in ${ASSUMED.endpointZones} zones; answers leave for the internet. Keys are replaced every seven days: too
   few requests to show.
 
 ## Prices

@@ -163,10 +163,12 @@ test('what is hashed is canonical JSON', () => {
 test('a long trail is verified quickly', (t) => {
   const records = chain(100_000)
   const verifier = new AuditVerifier(sha256, [headOf(records)])
-  const started = performance.now()
+  // Of a processor: how busy the machine is says nothing of the verifier.
+  const started = process.cpuUsage()
   for (const record of records) verifier.take(record)
-  const seconds = (performance.now() - started) / 1_000
+  const { user, system } = process.cpuUsage(started)
+  const seconds = (user + system) / 1e6
   assert.deepEqual(verifier.verdict(), { count: 100_000, last: 199_999, faults: [] })
-  t.diagnostic(`${Math.round(100_000 / seconds)} records a second`)
-  assert.ok(seconds < 10, 'a tenth of the goal of 100,000 a second, for busy machines')
+  t.diagnostic(`${Math.round(100_000 / seconds)} records a second of a processor`)
+  assert.ok(seconds < 2, `half of the goal of 100,000 a second, for slower machines: ${seconds} s`)
 })

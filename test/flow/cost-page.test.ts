@@ -55,8 +55,8 @@ test('a function costs by request and by millisecond, and its database does not'
     (seconds + housekeeping) * ASSUMED.lambdaMemoryGb * PRICES.lambdaGbSecond,
   )
   assert.ok(thousand.database < one.database * 1.3)
-  near(one.endpoint, 2 * 730 * 0.01)
-  const parts = ['functionRequests', 'functionSeconds', 'transfer', 'logs', 'database', 'endpoint']
+  near(one.endpoints, 2 * 2 * 730 * 0.01)
+  const parts = ['functionRequests', 'functionSeconds', 'transfer', 'logs', 'database', 'endpoints']
   near(
     one.total,
     parts.reduce(

@@ -3,7 +3,7 @@
  * AWS would compute. It reaches nothing.
  */
 import type { Block, CtyType } from '../../clients/terraform-provider/src/core/schema.ts'
-import type { Provider } from '../../clients/terraform-provider/src/core/serve.ts'
+import type { Provider } from '../../clients/terraform-provider/src/core/provider.ts'
 import { UNKNOWN, Unknown } from '../../clients/terraform-provider/src/core/values.ts'
 import type { AwsSchema } from './aws-schema.ts'
 
@@ -68,7 +68,7 @@ function fill(
     const held = given[name] ?? null
     if (writeOnly === true) return [name, null] as const
     const isOpen = held === null || held instanceof Unknown
-    return [name, computed === true && isOpen ? instead(name, type) : held] as const
+    return [name, computed === true && isOpen ? instead(name, type ?? 'dynamic') : held] as const
   })
   const blocks = block.blocks.map(({ name, block: inner }) => {
     const held = given[name] ?? null
@@ -139,6 +139,8 @@ export function makeDouble({ dataSources, resources: read }: AwsSchema): Provide
     read: (_, state) => Promise.resolve(state),
     readData: (type, config) =>
       Promise.resolve(fill(blockOf(dataSources, type), config, invent(type))),
-    open: (type, config) => Promise.resolve(fill(blockOf(ephemerals, type), config, invent(type))),
+    open: (type, config) =>
+      Promise.resolve({ result: fill(blockOf(ephemerals, type), config, invent(type)) }),
+    isLoose: true,
   }
 }

@@ -105,7 +105,7 @@ function objectOf({ attributes, blocks }: Block): CtyType {
   return [
     'object',
     Object.fromEntries([
-      ...attributes.map(({ name, type }) => [name, type] as const),
+      ...attributes.map(({ name, type }) => [name, type ?? 'dynamic'] as const),
       ...blocks.map(({ name, block }) => [name, ['list', objectOf(block)]] as const),
     ]),
   ]

@@ -19,13 +19,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
+import type { Provider } from '../../clients/terraform-provider/src/core/provider.ts'
 import { handle } from '../../clients/terraform-provider/src/core/serve.ts'
 import { makeDouble } from './aws-double.ts'
-import { readAwsSchema, type AwsSchema } from './aws-schema.ts'
+import { readAwsSchema } from './aws-schema.ts'
 
 const PACKAGE = '@cdktn/provider-aws@24.1.0'
 const PROVIDER_VERSION = '6.45.0'
 const PROVIDER = 'registry.terraform.io/hashicorp/aws'
+const VERSION_OF_OTHERS = '0.1.0'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 export const lab = join(root, '.lab/infra')
 const library = join(lab, 'node_modules/@cdktn/provider-aws/lib')
@@ -44,22 +46,48 @@ export type Terraform = {
 
 /** Throws what is missing: the program, or the package when there is no network. */
 export async function startTerraform(): Promise<Terraform> {
-  const found = spawnSync('terraform', ['version'], { encoding: 'utf8' })
-  if (found.status !== 0) throw new Error('there is no terraform in PATH')
+  requireTerraform()
   installSchema()
   const hcl = globSync('infra/**/*.tf', { cwd: root }).map((file) =>
     readFileSync(join(root, file), 'utf8'),
   )
   const schema = readAwsSchema(library, hcl)
-  const standing = await standDouble(schema)
+  const standing = await standProvider(makeDouble(schema), PROVIDER)
+  const install = () =>
+    mirror({
+      address: PROVIDER,
+      version: PROVIDER_VERSION,
+      entry: 'aws-double-main.ts',
+      beside: { 'schema.json': JSON.stringify(schema) },
+    })
   return {
     run: runWith({ TF_REATTACH_PROVIDERS: standing.reattach }),
-    installed: (...args) => runWith({ TF_CLI_CONFIG_FILE: mirror(schema) })(...args),
+    installed: (...args) => runWith({ TF_CLI_CONFIG_FILE: install() })(...args),
     close: standing.close,
   }
 }
 
-function runWith(settings: Readonly<Record<string, string>>): Run {
+/** Terraform with a provider that stands in this process; its address is `HOST/NAMESPACE/TYPE`. */
+export async function startWith(
+  provider: Provider,
+  address: string,
+): Promise<{ readonly run: Run; readonly close: () => Promise<void> }> {
+  requireTerraform()
+  const { reattach, close } = await standProvider(provider, address)
+  return { run: runWith({ TF_REATTACH_PROVIDERS: reattach }), close }
+}
+
+/** Settings under which terraform installs and starts `entry` as this provider. */
+export function installed(address: string, entry: string): Readonly<Record<string, string>> {
+  return { TF_CLI_CONFIG_FILE: mirror({ address, version: VERSION_OF_OTHERS, entry, beside: {} }) }
+}
+
+function requireTerraform(): void {
+  const found = spawnSync('terraform', ['version'], { encoding: 'utf8' })
+  if (found.status !== 0) throw new Error('there is no terraform in PATH')
+}
+
+export function runWith(settings: Readonly<Record<string, string>>): Run {
   // No settings of the machine's: they may name other places for providers.
   const env = { ...process.env, TF_CLI_CONFIG_FILE: emptyConfig(), ...settings }
   return (folder, ...args) =>
@@ -84,11 +112,11 @@ function emptyConfig(): string {
 }
 
 /** In this process, on a socket without TLS, as terraform takes a provider that somebody else started. */
-async function standDouble(
-  schema: AwsSchema,
+async function standProvider(
+  provider: Provider,
+  address: string,
 ): Promise<{ readonly reattach: string; readonly close: () => Promise<void> }> {
-  const double = makeDouble(schema)
-  const folder = mkdtempSync(join(tmpdir(), 'lvsfleet-double-'))
+  const folder = mkdtempSync(join(tmpdir(), 'lvsfleet-provider-'))
   const socket = join(folder, 'socket')
   const server = createServer()
   const sessions = new Set<{ close: () => void; destroy: () => void }>()
@@ -99,7 +127,7 @@ async function standDouble(
   })
   server.on('stream', (stream, headers) => {
     stream.on('error', () => {})
-    void handle(double, stream, String(headers[':path']))
+    void handle(provider, stream, String(headers[':path']))
   })
   await new Promise<void>((done) => server.listen(socket, done))
   const how = {
@@ -110,7 +138,7 @@ async function standDouble(
     Addr: { Network: 'unix', String: socket },
   }
   return {
-    reattach: JSON.stringify({ [PROVIDER]: how }),
+    reattach: JSON.stringify({ [address]: how }),
     close: async () => {
       for (const session of sessions) session.destroy()
       await new Promise((done) => server.close(done))
@@ -119,24 +147,36 @@ async function standDouble(
   }
 }
 
-/** A folder from which terraform installs the double as hashicorp/aws; gives the settings that say so. */
-function mirror(schema: AwsSchema): string {
+type Program = {
+  readonly address: string
+  readonly version: string
+  /** A file of this folder. */
+  readonly entry: string
+  /** Files that it reads from its own folder: text by name. */
+  readonly beside: Readonly<Record<string, string>>
+}
+
+/** A folder from which terraform installs a program as this provider; gives the settings that say so. */
+function mirror({ address, version, entry, beside }: Program): string {
+  const type = address.split('/').at(-1) ?? ''
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch
-  const place = join(lab, `mirror/${PROVIDER}/${PROVIDER_VERSION}/linux_${architecture}`)
-  const program = join(place, `terraform-provider-aws_v${PROVIDER_VERSION}`)
-  const config = join(lab, 'terraformrc')
+  const place = join(lab, `mirror/${address}/${version}/linux_${architecture}`)
+  const program = join(place, `terraform-provider-${type}_v${version}`)
+  const config = join(lab, `terraformrc-${type}`)
   if (existsSync(program)) rmSync(place, { recursive: true })
   mkdirSync(place, { recursive: true })
-  const bundle = join(place, 'double.mjs')
+  const bundle = join(place, 'provider.mjs')
   buildSync({
-    entryPoints: [fileURLToPath(new URL('aws-double-main.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     outfile: bundle,
     bundle: true,
+    // As it would ship: names of classes are gone.
+    minify: true,
     platform: 'node',
     format: 'esm',
     logLevel: 'warning',
   })
-  writeFileSync(join(place, 'schema.json'), JSON.stringify(schema))
+  for (const [name, text] of Object.entries(beside)) writeFileSync(join(place, name), text)
   writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${bundle}'\n`)
   chmodSync(program, 0o755)
   writeFileSync(

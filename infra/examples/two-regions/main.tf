@@ -77,6 +77,8 @@ locals {
     api_url           = module.api.url
     package           = var.agent_package
     ssm_agent_package = var.ssm_agent_package
+    # The API reaches STS of its own region: all hosts sign for that one, wherever they are.
+    settings = { AWS_REGION = var.regions.first }
   }
 }
 
@@ -96,6 +98,8 @@ module "api" {
   subnet_ids       = var.network.first.private_subnet_ids
   database         = module.database.connection
   alarm_topic_arns = [module.observability_first.topic_arn]
+  # The hosts of this region are in the same network.
+  endpoint_client_cidrs = [var.network.first.cidr]
 }
 
 module "directors_first" {

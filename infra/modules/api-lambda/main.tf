@@ -12,7 +12,10 @@ locals {
   # Made by `migrate`, so in no state; Terraform only knows their names.
   signing_key = "/${var.name}/signing-key"
   admin_key   = "/${var.name}/admin-key"
-  uses_iam    = var.database_login == "rds-iam"
+  # What the variables may not name for something else.
+  taken    = compact([local.signing_key, local.admin_key, var.database.password_parameter])
+  uses_iam = var.database_login == "rds-iam"
+  keeps    = var.join_token_prefix != null
 
   functions = {
     api = {
@@ -20,18 +23,25 @@ locals {
       timeout  = 30
       memory   = var.memory_mb
       reserved = var.max_instances
-      writes   = []
+      makes    = []
+      # Sites come and go without Terraform; the roles are these two.
+      replaces = local.keeps ? [for role in ["director", "real-server"] : "${var.join_token_prefix}/*/${role}"] : []
     }
     migrate = {
       handler  = "lambda-migrate.handler"
       timeout  = 300
       memory   = 512
       reserved = 1
-      writes   = [local.signing_key, local.admin_key]
+      makes    = concat([local.signing_key, local.admin_key], var.next_signing_key_parameters)
+      replaces = []
     }
   }
 
-  reads = concat([local.signing_key], local.uses_iam ? [] : [var.database.password_parameter])
+  reads = concat(
+    [local.signing_key],
+    var.next_signing_key_parameters,
+    local.uses_iam ? [] : [var.database.password_parameter],
+  )
 
   policies = {
     for key, one in local.functions : key => {
@@ -49,10 +59,24 @@ locals {
           Action   = ["ssm:GetParameter"]
           Resource = [for name in local.reads : "${local.parameters}${name}"]
         }],
-        [for names in [one.writes] : {
+        [for names in [one.makes] : {
           Sid      = "MakeSecrets"
           Effect   = "Allow"
           Action   = ["ssm:PutParameter"]
+          Resource = [for name in names : "${local.parameters}${name}"]
+        } if length(names) > 0],
+        # A key that is replaced locks every agent out. AWS documents this condition for a denial.
+        [for names in [one.makes] : {
+          Sid       = "ReplaceNone"
+          Effect    = "Deny"
+          Action    = ["ssm:PutParameter"]
+          Resource  = [for name in names : "${local.parameters}${name}"]
+          Condition = { StringEquals = { "ssm:Overwrite" = ["true"] } }
+        } if length(names) > 0],
+        [for names in [one.replaces] : {
+          Sid      = "KeepJoinTokens"
+          Effect   = "Allow"
+          Action   = ["ssm:GetParameter", "ssm:PutParameter"]
           Resource = [for name in names : "${local.parameters}${name}"]
         } if length(names) > 0],
         [for user in [var.database.user] : {
@@ -138,6 +162,10 @@ resource "aws_lambda_function" "this" {
         NODE_EXTRA_CA_CERTS = "/var/runtime/ca-cert.pem"
       },
       local.uses_iam ? {} : { LVSFLEET_DATABASE_PASSWORD_PARAMETER = var.database.password_parameter },
+      length(var.next_signing_key_parameters) == 0 ? {} : { LVSFLEET_NEXT_SIGNING_KEY_PARAMETERS = join(",", var.next_signing_key_parameters) },
+      # Serving asks STS and keeps tokens; migrating does neither.
+      each.key == "api" && local.keeps ? { LVSFLEET_JOIN_TOKENS = "ssm:${var.join_token_prefix}" } : {},
+      each.key == "api" && var.sts_endpoint != null ? { LVSFLEET_STS_ENDPOINT = var.sts_endpoint } : {},
     )
   }
 
@@ -155,5 +183,6 @@ resource "aws_lambda_invocation" "migrate" {
     aws_vpc_security_group_egress_rule.database,
     aws_vpc_security_group_egress_rule.https,
     aws_vpc_endpoint.ssm,
+    aws_vpc_security_group_ingress_rule.endpoint,
   ]
 }

@@ -26,22 +26,26 @@ resource "aws_vpc_security_group_ingress_rule" "database" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.functions.id
-  description       = "Parameter Store"
+  description       = "Parameter Store and STS"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
 }
 
+locals {
+  has_endpoint = var.create_ssm_endpoint || var.create_sts_endpoint
+}
+
 resource "aws_security_group" "endpoint" {
-  count       = var.create_ssm_endpoint ? 1 : 0
-  name        = "${var.name}-ssm-endpoint"
-  description = "Parameter Store for the functions of ${var.name}"
+  count       = local.has_endpoint ? 1 : 0
+  name        = "${var.name}-endpoints"
+  description = "Parameter Store and STS for the functions of ${var.name}"
   vpc_id      = var.vpc_id
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoint" {
-  count                        = var.create_ssm_endpoint ? 1 : 0
+  count                        = local.has_endpoint ? 1 : 0
   security_group_id            = aws_security_group.endpoint[0].id
   description                  = "Functions of ${var.name}"
   referenced_security_group_id = aws_security_group.functions.id
@@ -50,10 +54,32 @@ resource "aws_vpc_security_group_ingress_rule" "endpoint" {
   to_port                      = 443
 }
 
+# The names of AWS lead here in the whole network, so whoever else is in it must get in as well.
+resource "aws_vpc_security_group_ingress_rule" "endpoint_neighbours" {
+  for_each          = local.has_endpoint ? toset(var.endpoint_client_cidrs) : toset([])
+  security_group_id = aws_security_group.endpoint[0].id
+  description       = "Others in the network"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
 resource "aws_vpc_endpoint" "ssm" {
   count               = var.create_ssm_endpoint ? 1 : 0
   vpc_id              = var.vpc_id
   service_name        = "com.amazonaws.${local.region}.ssm"
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = var.subnet_ids
+  security_group_ids  = [aws_security_group.endpoint[0].id]
+  private_dns_enabled = true
+}
+
+# Only STS of this region: hosts elsewhere sign for it (AWS_REGION of the agent), or the functions need a NAT gateway.
+resource "aws_vpc_endpoint" "sts" {
+  count               = var.create_sts_endpoint ? 1 : 0
+  vpc_id              = var.vpc_id
+  service_name        = "com.amazonaws.${local.region}.sts"
   vpc_endpoint_type   = "Interface"
   subnet_ids          = var.subnet_ids
   security_group_ids  = [aws_security_group.endpoint[0].id]

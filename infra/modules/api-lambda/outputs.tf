@@ -13,6 +13,11 @@ output "signing_key_parameter" {
   value       = local.signing_key
 }
 
+output "join_token_prefix" {
+  description = "What hosts put before /SITE/ROLE as their token_parameter; null when no tokens are kept."
+  value       = var.join_token_prefix
+}
+
 output "function_names" {
   description = "Of `api` and `migrate`."
   value       = { for key, one in aws_lambda_function.this : key => one.function_name }

@@ -42,6 +42,15 @@ variable "database" {
     resource_id        = string
   })
   description = "Output `connection` of the module database, or the same of a database of your own."
+  # Both become part of what the roles may do, where a star would be any.
+  validation {
+    condition     = can(regex("^[A-Za-z_][A-Za-z0-9_-]{0,62}$", var.database.user))
+    error_message = "database.user must be the name of a user, of letters, digits, _ and -."
+  }
+  validation {
+    condition     = var.database_login == "rds-iam" || can(regex("^(/[A-Za-z0-9_.-]+)+$", var.database.password_parameter))
+    error_message = "database.password_parameter must be the full name of a parameter, such as /lvsfleet/database-password."
+  }
 }
 
 variable "database_login" {
@@ -61,6 +70,54 @@ variable "front" {
   validation {
     condition     = contains(["function-url", "http-api"], var.front)
     error_message = "front must be function-url or http-api."
+  }
+}
+
+variable "next_signing_key_parameters" {
+  type        = list(string)
+  default     = []
+  description = "Parameters of the signing keys that follow the first, in order, one for each rotation (docs/serverless.md). `migrate` makes the keys. Add names behind the last one and take none away."
+  validation {
+    condition     = length(var.next_signing_key_parameters) <= 32
+    error_message = "next_signing_key_parameters must be 32 at most."
+  }
+  validation {
+    condition     = alltrue([for name in var.next_signing_key_parameters : can(regex("^(/[A-Za-z0-9_.-]+)+$", name))])
+    error_message = "next_signing_key_parameters must be full names of parameters, such as /lvsfleet/signing-key-2."
+  }
+  validation {
+    condition     = length(setintersection(var.next_signing_key_parameters, local.taken)) == 0
+    error_message = "next_signing_key_parameters must not be a parameter that holds something else: the first signing key, the admin key or the database's password."
+  }
+  validation {
+    condition     = length(distinct(var.next_signing_key_parameters)) == length(var.next_signing_key_parameters)
+    error_message = "next_signing_key_parameters: each name stands once, because a key that signed is not taken again."
+  }
+}
+
+variable "join_token_prefix" {
+  type        = string
+  default     = null
+  description = "Where housekeeping keeps a join token for each site and role, a day long: PREFIX/SITE/director and PREFIX/SITE/real-server, for hosts of this region that join by a parameter. null = none are kept."
+  validation {
+    condition     = var.join_token_prefix == null || can(regex("^(/[A-Za-z0-9_.-]+)+$", var.join_token_prefix))
+    error_message = "join_token_prefix must begin with a slash and end without one, such as /lvsfleet/join."
+  }
+  validation {
+    condition = alltrue([
+      for name in concat(local.taken, var.next_signing_key_parameters) : !startswith(name, "${coalesce(var.join_token_prefix, "none")}/")
+    ])
+    error_message = "join_token_prefix must have nothing but join tokens below it: serving may write there."
+  }
+}
+
+variable "sts_endpoint" {
+  type        = string
+  default     = null
+  description = "A proxy that takes AWS identities to STS, as https://HOST with a certificate of a public authority; its answers decide who may enrol. null = the STS host that each host signed for."
+  validation {
+    condition     = var.sts_endpoint == null || can(regex("^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", var.sts_endpoint))
+    error_message = "sts_endpoint must be https://HOST in small letters, with neither port nor path: what is sent there is a login that only TLS protects, and the functions get out by port 443."
   }
 }
 
@@ -130,4 +187,20 @@ variable "create_ssm_endpoint" {
   type        = bool
   default     = true
   description = "Whether to make the interface endpoint by which private subnets reach Parameter Store. False where there is one, or a NAT gateway."
+}
+
+variable "create_sts_endpoint" {
+  type        = bool
+  default     = true
+  description = "Whether to make the interface endpoint by which private subnets reach STS of this region, to check AWS identities. False where there is one, a NAT gateway, or no host that joins by its identity."
+}
+
+variable "endpoint_client_cidrs" {
+  type        = list(string)
+  default     = []
+  description = "Networks of hosts in the functions' VPC: the endpoints take over the names of Parameter Store and STS there, so hosts of the same VPC reach both only from here."
+  validation {
+    condition     = alltrue([for cidr in var.endpoint_client_cidrs : can(cidrhost(cidr, 0)) && !strcontains(cidr, ":") && !endswith(cidr, "/0")])
+    error_message = "endpoint_client_cidrs must be IPv4 networks, such as 10.1.0.0/16, and not the whole world."
+  }
 }

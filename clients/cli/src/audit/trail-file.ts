@@ -24,6 +24,19 @@ export type TrailLine =
   | { readonly is: 'record'; readonly record: AuditRecord }
   | { readonly is: 'checkpoint'; readonly jws: string }
 
+/**
+ * Whether a line may be something else than a record, as those begin that are exported. The names of the others could hide only
+ * behind escapes (`\u0063heckpoint`), so those count as well. Records are parsed once then, though their file is read twice.
+ */
+export function mayBeNoRecord(text: string): boolean {
+  return (
+    !text.startsWith('{"number":') ||
+    text.includes('"checkpoint"') ||
+    text.includes('"format"') ||
+    text.includes('\\u')
+  )
+}
+
 export function parseTrailLine(text: string, number: number): TrailLine {
   let value: unknown
   try {

@@ -14,7 +14,7 @@ import type { Command } from 'commander'
 import * as z from 'zod'
 import type { ApiClient } from '../api-client.ts'
 import { readCheckpoint, thumbprintOf } from '../audit/checkpoint.ts'
-import { parseTrailLine, trailHeader } from '../audit/trail-file.ts'
+import { mayBeNoRecord, parseTrailLine, trailHeader } from '../audit/trail-file.ts'
 import { CliError } from '../cli-error.ts'
 import { printValue, write } from '../output/print.ts'
 import { formatTable } from '../output/table.ts'
@@ -175,21 +175,29 @@ async function trailOfApi(api: ApiClient): Promise<Trail> {
   return { keys, checkpoints, records: recordsOfApi(api) }
 }
 
+/** The next page is on its way while this one is looked at. */
 async function* recordsOfApi(api: ApiClient): AsyncIterable<AuditRecord> {
-  for (let after = 0; ;) {
+  const pageAfter = async (after: number): Promise<readonly AuditRecord[]> => {
     const query = { limit: String(PAGE_SIZE), after: String(after) }
-    const { items } = recordsSchema.parse(await api.json({ path: '/v1/audit-events', query }))
-    yield* items
-    if (items.length < PAGE_SIZE) return
-    after = items.at(-1)?.number ?? after
+    return recordsSchema.parse(await api.json({ path: '/v1/audit-events', query })).items
+  }
+  for (let page = await pageAfter(0); ;) {
+    const last = page.at(-1)
+    const next =
+      last !== undefined && page.length === PAGE_SIZE ? pageAfter(last.number) : undefined
+    // Whoever stops early asks for no more; that one of them fails is told where it is awaited.
+    next?.catch(() => {})
+    yield* page
+    if (next === undefined) return
+    page = await next
   }
 }
 
-/** Read twice: what stands at its end is needed at its beginning. */
+/** Read twice: what stands at its end is needed at its beginning. The first time records are passed over. */
 async function trailOfFile(file: string): Promise<Trail> {
   const keys: PublicKey[] = []
   const checkpoints: string[] = []
-  for await (const line of linesOf(file)) {
+  for await (const line of linesOf(file, mayBeNoRecord)) {
     if (line.is === 'keys') keys.push(...line.keys)
     if (line.is === 'checkpoint') checkpoints.push(line.jws)
   }
@@ -200,10 +208,10 @@ async function* recordsOfFile(file: string): AsyncIterable<AuditRecord> {
   for await (const line of linesOf(file)) if (line.is === 'record') yield line.record
 }
 
-async function* linesOf(file: string) {
+async function* linesOf(file: string, isWanted: (text: string) => boolean = () => true) {
   let number = 0
   for await (const text of createInterface({ input: createReadStream(file) })) {
     number += 1
-    if (text !== '') yield parseTrailLine(text, number)
+    if (text !== '' && isWanted(text)) yield parseTrailLine(text, number)
   }
 }

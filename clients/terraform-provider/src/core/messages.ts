@@ -19,7 +19,7 @@ const diagnostic = message({
 })
 const diagnostics = (number: number) => many(number, diagnostic)
 
-const attribute = message({
+const attributeFields: Record<string, Field> = {
   name: one(1, 'string'),
   type: one(2, 'bytes'),
   description: one(3, 'string'),
@@ -28,7 +28,12 @@ const attribute = message({
   computed: one(6, 'bool'),
   sensitive: one(7, 'bool'),
   writeOnly: one(11, 'bool'),
-})
+}
+const attribute = message(attributeFields)
+attributeFields['nestedType'] = one(
+  10,
+  message({ attributes: many(1, attribute), nesting: one(3, 'int') }),
+)
 const blockFields: Record<string, Field> = {
   version: one(1, 'int'),
   attributes: many(2, attribute),
@@ -47,6 +52,13 @@ blockFields['blockTypes'] = many(
 )
 const schema = message({ version: one(1, 'int'), block: one(2, block) })
 
+const parameter = message({ name: one(1, 'string'), type: one(2, 'bytes') })
+const providerFunction = message({
+  parameters: many(1, parameter),
+  return: one(3, message({ type: one(1, 'bytes') })),
+  summary: one(4, 'string'),
+})
+
 const typed = (fields: Record<string, Field>) => message({ typeName: one(1, 'string'), ...fields })
 const nothing = message({})
 
@@ -60,7 +72,22 @@ export const METHODS = {
       dataSourceSchemas: one(3, { mapOf: schema }),
       diagnostics: diagnostics(4),
       serverCapabilities: one(6, message({ getProviderSchemaOptional: one(2, 'bool') })),
+      functions: one(7, { mapOf: providerFunction }),
       ephemeralResourceSchemas: one(8, { mapOf: schema }),
+    }),
+  },
+  GetFunctions: {
+    request: nothing,
+    response: message({
+      functions: one(1, { mapOf: providerFunction }),
+      diagnostics: diagnostics(2),
+    }),
+  },
+  CallFunction: {
+    request: message({ name: one(1, 'string'), arguments: many(2, dynamicValue) }),
+    response: message({
+      result: one(1, dynamicValue),
+      error: one(2, message({ text: one(1, 'string'), functionArgument: one(2, 'int') })),
     }),
   },
   ValidateProviderConfig: {
@@ -119,16 +146,27 @@ export const METHODS = {
       legacyTypeSystem: one(4, 'bool'),
     }),
   },
+  ImportResourceState: {
+    request: typed({ id: one(2, 'string') }),
+    response: message({
+      importedResources: many(1, typed({ state: one(2, dynamicValue) })),
+      diagnostics: diagnostics(2),
+    }),
+  },
   ReadDataSource: {
     request: typed({ config: one(2, dynamicValue) }),
     response: message({ state: one(1, dynamicValue), diagnostics: diagnostics(2) }),
   },
   OpenEphemeralResource: {
     request: typed({ config: one(2, dynamicValue) }),
-    response: message({ diagnostics: diagnostics(1), result: one(3, dynamicValue) }),
+    response: message({
+      diagnostics: diagnostics(1),
+      result: one(3, dynamicValue),
+      private: one(4, 'bytes'),
+    }),
   },
   CloseEphemeralResource: {
-    request: typed({}),
+    request: typed({ private: one(2, 'bytes') }),
     response: message({ diagnostics: diagnostics(1) }),
   },
   StopProvider: { request: nothing, response: message({ error: one(1, 'string') }) },

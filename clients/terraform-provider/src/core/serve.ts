@@ -8,37 +8,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { makeCertificate } from './certificate.ts'
+import { call } from './calls.ts'
 import { METHODS, type Method } from './messages.ts'
-import { schemaMessage, type Block } from './schema.ts'
-import { packValue, unpackValue } from './values.ts'
-import { decode, encode, type Fields } from './wire.ts'
+import type { Provider } from './provider.ts'
+import { decode, encode } from './wire.ts'
 
 /** What terraform sets for its plugins, so that nobody takes one for a program of its own. */
 const MAGIC_COOKIE = 'd602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2'
-const ERROR = 1
+const PROTOCOL = '6'
 const INTERNAL = '13'
 const UNIMPLEMENTED = '12'
-
-type Schemas = Readonly<Record<string, Block>>
-export type Change = {
-  readonly type: string
-  readonly prior: unknown
-  readonly planned: unknown
-  readonly config: unknown
-}
-
-export type Provider = {
-  readonly provider: Block
-  readonly resources: Schemas
-  readonly dataSources: Schemas
-  readonly ephemerals: Schemas
-  readonly configure: (config: unknown) => Promise<void>
-  readonly plan: (change: Change) => Promise<unknown>
-  readonly apply: (change: Change) => Promise<unknown>
-  readonly read: (type: string, state: unknown) => Promise<unknown>
-  readonly readData: (type: string, config: unknown) => Promise<unknown>
-  readonly open: (type: string, config: unknown) => Promise<unknown>
-}
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -46,6 +25,12 @@ type Environment = Readonly<Record<string, string | undefined>>
 export function serveProvider(provider: Provider, env: Environment): void {
   if (env['TF_PLUGIN_MAGIC_COOKIE'] !== MAGIC_COOKIE) {
     process.stderr.write('this is a provider of Terraform, which starts it by itself\n')
+    process.exitCode = 1
+    return
+  }
+  const spoken = env['PLUGIN_PROTOCOL_VERSIONS']
+  if (spoken !== undefined && !spoken.split(',').includes(PROTOCOL)) {
+    process.stderr.write(`this provider speaks protocol ${PROTOCOL}, and terraform ${spoken}\n`)
     process.exitCode = 1
     return
   }
@@ -68,7 +53,7 @@ export function serveProvider(provider: Provider, env: Environment): void {
   const socket = join(folder, 'provider.sock')
   server.listen(socket, () => {
     const der = certificate.der.toString('base64').replaceAll('=', '')
-    process.stdout.write(`1|6|unix|${socket}|grpc|${der}\n`)
+    process.stdout.write(`1|${PROTOCOL}|unix|${socket}|grpc|${der}\n`)
   })
 }
 
@@ -105,72 +90,6 @@ export async function handle(
 
 function isMethod(name: string): name is Method {
   return Object.hasOwn(METHODS, name)
-}
-
-/** What goes wrong within a provider is told to the operator as an error of that resource. */
-async function call(provider: Provider, method: Method, request: Fields): Promise<Fields> {
-  try {
-    return await act(provider, method, request)
-  } catch (error) {
-    const summary = error instanceof Error ? error.message : String(error)
-    return { diagnostics: [{ severity: ERROR, summary }] }
-  }
-}
-
-async function act(provider: Provider, method: Method, request: Fields): Promise<Fields> {
-  const { typeName } = request
-  const type = typeof typeName === 'string' ? typeName : ''
-  switch (method) {
-    case 'GetProviderSchema':
-      return {
-        provider: schemaMessage(provider.provider),
-        resourceSchemas: mapValues(provider.resources, schemaMessage),
-        dataSourceSchemas: mapValues(provider.dataSources, schemaMessage),
-        ephemeralResourceSchemas: mapValues(provider.ephemerals, schemaMessage),
-        serverCapabilities: { getProviderSchemaOptional: true },
-      }
-    case 'ConfigureProvider':
-      await provider.configure(unpackValue(request['config']))
-      return {}
-    case 'UpgradeResourceState':
-      return { upgradedState: packValue(unpackValue(request['rawState'])) }
-    case 'ReadResource':
-      return {
-        newState: packValue(await provider.read(type, unpackValue(request['currentState']))),
-      }
-    case 'PlanResourceChange': {
-      const planned = await provider.plan(changeOf(type, request, 'proposedNewState'))
-      return { plannedState: packValue(planned), legacyTypeSystem: true }
-    }
-    case 'ApplyResourceChange': {
-      const state = await provider.apply(changeOf(type, request, 'plannedState'))
-      return { newState: packValue(state), legacyTypeSystem: true }
-    }
-    case 'ReadDataSource':
-      return { state: packValue(await provider.readData(type, unpackValue(request['config']))) }
-    case 'OpenEphemeralResource':
-      return { result: packValue(await provider.open(type, unpackValue(request['config']))) }
-    case 'ValidateProviderConfig':
-    case 'ValidateResourceConfig':
-    case 'ValidateDataResourceConfig':
-    case 'ValidateEphemeralResourceConfig':
-    case 'CloseEphemeralResource':
-    case 'StopProvider':
-      return {}
-  }
-}
-
-function changeOf(type: string, request: Fields, planned: string): Change {
-  return {
-    type,
-    prior: unpackValue(request['priorState']),
-    planned: unpackValue(request[planned]),
-    config: unpackValue(request['config']),
-  }
-}
-
-function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B) {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
 }
 
 function answer(stream: ServerHttp2Stream, message: Buffer): void {

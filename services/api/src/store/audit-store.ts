@@ -15,6 +15,8 @@ import { auditCheckpoints, auditEvents } from './schema.ts'
 const AUDIT_LOCK = 0x6c767375
 const CHAIN_BATCH = 1_000
 
+const detailSchema = z.record(z.string(), z.unknown())
+
 export type AuditEvent = {
   readonly at: Date
   readonly actor: string
@@ -176,7 +178,7 @@ function hashOf(event: AuditEvent & { readonly number: number }, previous: strin
 type Row = typeof auditEvents.$inferSelect
 
 function parseEvent(row: Row): AuditEvent & { number: number } {
-  return { ...row, detail: z.record(z.string(), z.unknown()).parse(row.detail) }
+  return { ...row, detail: detailSchema.parse(row.detail) }
 }
 
 /** A row without a hash, which no process of this version leaves behind, fails its verification. */

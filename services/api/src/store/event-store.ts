@@ -22,6 +22,9 @@ import { events, eventStream } from './schema.ts'
 export const EVENTS_CHANNEL = 'lvsfleet_events'
 
 /** What is kept: events after `prunedId` up to `lastId`. */
+const severitySchema = z.enum(EVENT_SEVERITIES)
+const detailSchema = z.record(z.string(), z.unknown())
+
 export type EventBounds = { readonly lastId: number; readonly prunedId: number }
 
 /** Writes events, and tells every process of the last id once this transaction is committed. */
@@ -127,7 +130,7 @@ function parseEvent(row: typeof events.$inferSelect): FleetEvent {
   return {
     ...row,
     kind: isKind(row.kind) ? row.kind : 'events.more',
-    severity: z.enum(EVENT_SEVERITIES).parse(row.severity),
-    detail: z.record(z.string(), z.unknown()).parse(row.detail),
+    severity: severitySchema.parse(row.severity),
+    detail: detailSchema.parse(row.detail),
   }
 }

@@ -29,6 +29,10 @@ export const changeSchema = z.object({
 /** What a revision did to one object; `before` and `after` as an operator writes it. */
 export type Change = z.infer<typeof changeSchema>
 
+/** Made once: a schema costs far more to make than to use. */
+const rowSchema = z.object({ kind: z.enum(KINDS), spec: z.record(z.string(), z.unknown()) })
+const changesSchema = z.array(changeSchema)
+
 export type Revision = {
   readonly number: number
   readonly at: Date
@@ -146,9 +150,7 @@ export async function listRevisions(
 export async function findRevision(db: Queryable, number: number): Promise<Revision | undefined> {
   const rows = await db.select().from(revisions).where(eq(revisions.number, number))
   const row = rows[0]
-  return row === undefined
-    ? undefined
-    : { ...row, changes: z.array(changeSchema).parse(row.changes) }
+  return row === undefined ? undefined : { ...row, changes: changesSchema.parse(row.changes) }
 }
 
 export function* chunks<T>(items: readonly T[], size = ROWS_PER_INSERT): Generator<T[]> {
@@ -156,8 +158,7 @@ export function* chunks<T>(items: readonly T[], size = ROWS_PER_INSERT): Generat
 }
 
 function parseRow(row: ObjectRow): StoredObject {
-  const kind = z.enum(KINDS).parse(row.kind)
-  const body = z.record(z.string(), z.unknown()).parse(row.spec)
+  const { kind, spec: body } = rowSchema.parse({ kind: row.kind, spec: row.spec })
   return {
     id: row.id,
     kind,
