@@ -7,6 +7,7 @@ import {
   destinationKey,
   ip,
   serviceKey,
+  type AddressPlace,
   type Forwarding,
   type HostState,
   type Op,
@@ -33,9 +34,16 @@ const serviceArbitrary = fc.record({
   drainSeconds: fc.constantFrom(0, 0, 30),
   destinations: fc.uniqueArray(destinationArbitrary, { selector: (d) => d.n, maxLength: 5 }),
 })
+/** The addresses of the host itself; VIPs are placed beside one of them, or on their interface by its name. */
+const OWN = [ip('10.1.1.1'), ip('10.1.1.2')] as const
+const placeArbitrary = fc.constantFrom<AddressPlace>(
+  { device: 'eth0' },
+  { holding: OWN[0] },
+  { holding: OWN[1] },
+)
 const stateArbitrary: fc.Arbitrary<HostState> = fc
-  .uniqueArray(serviceArbitrary, { selector: (s) => s.n, maxLength: 5 })
-  .map((services) =>
+  .tuple(fc.uniqueArray(serviceArbitrary, { selector: (s) => s.n, maxLength: 5 }), placeArbitrary)
+  .map(([services, place]) =>
     hostState(
       services.map((s) =>
         service(
@@ -49,11 +57,20 @@ const stateArbitrary: fc.Arbitrary<HostState> = fc
       {
         addresses: services.map((s) => ({
           address: ip(`10.1.0.${s.n}`),
-          place: { device: 'eth0' },
+          place,
         })),
       },
     ),
   )
+
+async function newHost(): Promise<FakeHost> {
+  const host = await createFakeHost()
+  for (const address of OWN) {
+    const place = { device: 'eth0' }
+    host.kernel.byHand({ kind: 'address.add', address: { address, place } })
+  }
+  return host
+}
 
 async function applyState(host: FakeHost, state: HostState, generation: number): Promise<void> {
   const published = await host.controller.publish(state, {
@@ -110,7 +127,7 @@ function addForeign(host: FakeHost, services: readonly ServiceState[]): void {
 test('from any state to any other the kernel ends as desired plus what is not ours, then nothing is left to do', async () => {
   await fc.assert(
     fc.asyncProperty(stateArbitrary, stateArbitrary, async (first, second) => {
-      const host = await createFakeHost()
+      const host = await newHost()
       addForeign(host, FOREIGN)
       await host.start()
       await applyState(host, first, 1)
@@ -119,8 +136,14 @@ test('from any state to any other the kernel ends as desired plus what is not ou
       assert.deepEqual(shapeOf(host), { ...shapeWanted(second.services), ...shapeWanted(FOREIGN) })
       assert.deepEqual(
         host.kernel.addresses.map((a) => a.address).toSorted(),
-        second.addresses.map((a) => a.address).toSorted(),
+        [...OWN, ...second.addresses.map((a) => a.address)].toSorted(),
       )
+      // A VIP of both states was never away, whatever the second calls its place.
+      for (const { address } of second.addresses) {
+        if (!first.addresses.some((before) => before.address === address)) continue
+        const removal = `- address ${address}@`
+        assert.ok(!host.kernel.journal.some((line) => line.startsWith(removal)), address)
+      }
       const writes = host.kernel.writeCount()
       await host.agent.verifyRound()
       await host.agent.drainRound()
@@ -140,7 +163,7 @@ test('whatever hands do to what is ours is undone, and nothing else is touched',
       stateArbitrary,
       fc.array(editArbitrary, { maxLength: 6 }),
       async (state, edits) => {
-        const host = await createFakeHost()
+        const host = await newHost()
         addForeign(host, FOREIGN)
         await host.start()
         await applyState(host, state, 1)
@@ -181,7 +204,7 @@ test('whatever hands do to what is ours is undone, and nothing else is touched',
 test('no prefix of the ops leaves a wanted service without a usable destination that it has before and after', async () => {
   await fc.assert(
     fc.asyncProperty(stateArbitrary, stateArbitrary, async (first, second) => {
-      const host = await createFakeHost()
+      const host = await newHost()
       await host.start()
       await applyState(host, first, 1)
       const usableIn = (state: HostState, key: string): boolean =>
@@ -205,7 +228,7 @@ test('no prefix of the ops leaves a wanted service without a usable destination 
 test('nor when creates fail: what cannot be replaced is not removed', async () => {
   await fc.assert(
     fc.asyncProperty(stateArbitrary, stateArbitrary, async (first, second) => {
-      const host = await createFakeHost()
+      const host = await newHost()
       await host.start()
       await applyState(host, first, 1)
       const usable = new Map(

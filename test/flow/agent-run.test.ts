@@ -225,6 +225,19 @@ test('how often paths are measured is a whole number of seconds, or never', () =
   }
 })
 
+test('a command line that is wrong is refused in one line that says where to look', () => {
+  const rows: readonly (readonly [readonly string[], RegExp])[] = [
+    [['run', '--onec'], /^unknown option '--onec': see lvsfleet-agent --help$/],
+    [['run', '--name'], /^option '--name <value>' argument missing: see lvsfleet-agent --help$/],
+    [['run', '--name', '-x'], /^option '--name' argument is ambiguous: see lvsfleet-agent --help$/],
+    [['run', 'once'], /^run takes no argument such as "once": see lvsfleet-agent --help$/],
+    [['rnu'], /^command: "rnu" is none of run, enrol, [^\n]+$/],
+  ]
+  for (const [words, says] of rows) {
+    assert.throws(() => parseConfig(words, {}), { name: 'AgentError', message: says })
+  }
+})
+
 test('status says what is left of a drain, with the control plane gone', async (t) => {
   const bench = await createBench(t)
   bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))

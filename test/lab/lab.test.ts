@@ -7,6 +7,7 @@ import * as fs from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ipvsTable, REAL_SERVERS, setUpByHand, VIP, VIP_URLS } from './by-hand.ts'
@@ -69,6 +70,23 @@ describe('kernel lab', { timeout: TIMEOUT_MS }, () => {
       assert.deepEqual(await lab.get(client, { url: VIP_URLS.v4, n: 8 }), want(v4))
       assert.deepEqual(await lab.get(client, { url: VIP_URLS.v6, n: 8 }), want(v6))
     }
+  })
+
+  it('a guest that stands still for longer than a request may take has lost no request', async () => {
+    await lab.serve('rs-a1', { ports: [8099] })
+    const url = 'http://10.1.0.11:8099/slow=300'
+    const load = await lab.load('cl-a', { url, ratePerSecond: 50, timeoutMs: 1_000 })
+    const { guestPid } = lab
+    assert.ok(guestPid !== undefined && guestPid > 1)
+    await sleep(1_000)
+    process.kill(guestPid, 'SIGSTOP')
+    await sleep(3_000)
+    process.kill(guestPid, 'SIGCONT')
+    await sleep(1_000)
+    const { answers, errors } = await load.stop()
+    assert.deepEqual(errors, {})
+    assert.ok(count(answers) > 50, `${count(answers)} answers`)
+    await lab.unserve('rs-a1')
   })
 
   it('captures the packets of the tunnel', async () => {

@@ -16,6 +16,7 @@ import { addHostCommands } from './commands/hosts.ts'
 import { addObjectCommands } from './commands/objects.ts'
 import { addOverrideCommand } from './commands/override.ts'
 import { addWebhookCommands } from './commands/webhooks.ts'
+import { throwUsageErrors } from './usage-errors.ts'
 
 const program = new Command('lvsfleet')
   .description('Linux Virtual Server for a whole fleet')
@@ -44,7 +45,6 @@ Examples:
   lvsfleet watch --severity warning
   lvsfleet drain real-server rs-b1 --for 15m --reason 'new disk'`,
   )
-  .exitOverride()
 addFleetCommands(program)
 addObjectCommands(program)
 addOverrideCommand(program)
@@ -58,6 +58,7 @@ addApiKeyCommands(program)
 addAuditCommands(program)
 addEventCommands(program)
 addWebhookCommands(program)
+throwUsageErrors(program)
 
 try {
   await program.parseAsync()
@@ -70,7 +71,7 @@ function report(error: unknown): number {
     console.error(`lvsfleet: ${error.message}`)
     return error.exitCode
   }
-  // commander has printed its own line already.
+  // Help, which commander has printed.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   if (error instanceof ZodError) {
     console.error(

@@ -11,28 +11,15 @@ import {
   type PathState,
   type Rejection,
 } from '@lvs-fleet/contract'
-import { holdReason } from './hold.ts'
-import { KernelError, type Kernel } from './kernel/kernel.ts'
+import { KeptStates } from './kept-states.ts'
+import type { Kernel } from './kernel/kernel.ts'
 import { ledgerIsEmpty, type Ledger } from './ledger/ledger.ts'
 import { openLedger, type LedgerBook } from './ledger/ledger-store.ts'
-import { errnoOf, type Clock, type Disk, type Log } from './ports.ts'
+import type { Clock, Disk, Log } from './ports.ts'
 import { createReconciler, type Reconciler } from './reconcile/reconciler.ts'
-import { failedOp, Troubles } from './reconcile/troubles.ts'
-import {
-  noRound,
-  noteDiskTrouble,
-  Repairs,
-  type RoundResult,
-  type World,
-} from './reconcile/world.ts'
+import { Troubles } from './reconcile/troubles.ts'
+import { noRound, Repairs, tryDisk, type RoundResult, type World } from './reconcile/world.ts'
 import { takeSnapshot, type HostFacts, type Snapshot } from './report.ts'
-import {
-  FRESH_BOOT,
-  isQuarantined,
-  loadBootRecord,
-  saveBootRecord,
-  type BootRecord,
-} from './state/boot-counter.ts'
 import {
   bringIntoForce,
   changeTo,
@@ -44,16 +31,13 @@ import {
   type Version,
 } from './state/candidate.ts'
 import { judgeState, quarantineRejection } from './state/judge.ts'
-import { loadCounting } from './state/last-good.ts'
 import type { StateStore } from './state/store.ts'
 import { refuse, verifyDocument, type Trust, type Verdict } from './state/verify.ts'
+import { Turns } from './turns.ts'
 import type { HealthSource } from './weigh/health.ts'
 import { createMemoryFile, loadMemory, type MemoryFile } from './weigh/memory-file.ts'
 import type { Memory } from './weigh/weigh.ts'
 import { Weighing } from './weigh/weighing.ts'
-
-/** Shards copied in one verify round. */
-const MIRROR_MAX = 16
 
 export type AgentDeps = {
   readonly kernel: Kernel
@@ -94,16 +78,14 @@ export class Agent {
   private readonly reconciler: Reconciler
   private readonly weighing: Weighing
   private readonly memory: MemoryFile
-  private boot: BootRecord = FRESH_BOOT
+  private readonly kept: KeptStates
+  private readonly turns: Turns
   private applied: Version | null = null
   private rejected: Rejection | null = null
-  /** Why an operator stopped this agent on the host, as last seen. */
-  private held: string | null = null
   /** A state that came while held. */
   private paused: Candidate | undefined
   /** Everything was looked at once in this life; from then on changes are enough. */
   private isStarted = false
-  private queue: Promise<unknown> = Promise.resolve()
 
   private constructor(deps: AgentDeps, book: LedgerBook, remembered: ReadonlyMap<string, Memory>) {
     this.deps = deps
@@ -120,7 +102,11 @@ export class Agent {
       drainLooks: new Map(),
     }
     this.reconciler = createReconciler(this.world)
-    const { inForce, clock } = this.world
+    const { world, reconciler } = this
+    const { disk, store } = deps
+    this.kept = new KeptStates({ world, disk, store })
+    this.turns = new Turns({ world, disk, onSilence: () => reconciler.touchAll() })
+    const { inForce, clock } = world
     this.weighing = new Weighing({ inForce, clock, health: deps.health, remembered })
     this.memory = createMemoryFile(deps.disk, deps.facts.bootId)
   }
@@ -150,6 +136,11 @@ export class Agent {
     })
   }
 
+  /** Why an operator stopped this agent on the host, as last seen. */
+  private get held(): string | null {
+    return this.turns.held
+  }
+
   get hasDrains(): boolean {
     return this.world.book.ledger.drains.size > 0
   }
@@ -175,27 +166,16 @@ export class Agent {
 
   /** Brings the last-known-good state from disk into memory, after counting this start. */
   async load(): Promise<void> {
-    const { store, disk, log } = this.deps
-    if (store === undefined) return
-    const { boot, loaded } = await loadCounting(store, await loadBootRecord(disk))
-    this.boot = boot
-    await this.tryDisk('count this start', () => saveBootRecord(disk, this.boot))
-    for (const alarm of store.alarms) log('error', 'state on disk damaged', { alarm })
-    const bad = this.boot.quarantined.at(-1)
+    const candidate = await this.kept.load()
+    const bad = this.kept.lastQuarantined
     if (bad !== undefined) this.rejected = quarantineRejection(bad)
-    if (loaded === undefined) return
-    this.enforce(loaded.candidate, changeTo(this.world.inForce, loaded.candidate), 'disk')
+    if (candidate !== undefined) this.takeFromDisk(candidate)
   }
 
   /** Like `load`, but counts no start: for commands that an operator runs by hand. */
   async peek(): Promise<void> {
-    const { store, disk } = this.deps
-    if (store === undefined) return
-    this.boot = await loadBootRecord(disk)
-    const loaded = await store.load((version) => !isQuarantined(this.boot, version))
-    if (loaded !== undefined) {
-      this.enforce(loaded.candidate, changeTo(this.world.inForce, loaded.candidate), 'disk')
-    }
+    const candidate = await this.kept.peek()
+    if (candidate !== undefined) this.takeFromDisk(candidate)
   }
 
   /** What would be done for `candidate`, or for the state in force; this agent object is of no use afterwards. */
@@ -216,7 +196,7 @@ export class Agent {
 
   /** Makes the kernel as the loaded state says. Needs no network. An operator's own command works while held. */
   async start(by: 'agent' | 'operator' = 'agent'): Promise<RoundResult> {
-    return this.exclusive(async () => {
+    return this.turns.exclusive(async () => {
       if (this.world.inForce.source === 'none') return noRound()
       this.touchEverything()
       // A host that rebooted while held forwards nothing: there is nothing to hold still.
@@ -232,7 +212,7 @@ export class Agent {
   ): Promise<Offer> {
     const verdict = await this.verify(lines, options)
     if (verdict.is === 'incomplete') return verdict
-    return this.exclusive(async () => {
+    return this.turns.exclusive(async () => {
       if (verdict.is === 'rejected') return this.reject(verdict.rejection)
       if (verdict.is === 'same') {
         this.rejected = null
@@ -252,10 +232,10 @@ export class Agent {
   async accept(candidate: Candidate, options: OfferOptions): Promise<Offer> {
     const { inForce } = this.world
     const { version } = candidate
-    if (version !== null && isQuarantined(this.boot, version) && options.force !== true) {
+    if (version !== null && this.kept.isQuarantined(version) && options.force !== true) {
       return this.reject(quarantineRejection(version))
     }
-    if ((await this.isHeld()) && options.source === 'control-plane') {
+    if ((await this.turns.isHeld()) && options.source === 'control-plane') {
       this.paused = candidate
       return { is: 'paused' }
     }
@@ -263,7 +243,7 @@ export class Agent {
     const change = changeTo(inForce, candidate)
     const refusal = this.judge(candidate, change, options)
     if (refusal !== undefined) return this.reject(refusal)
-    await this.save(candidate)
+    await this.kept.save(candidate)
     this.rejected = null
     const weighed = this.enforce(candidate, change, options.source)
     if (this.isStarted) this.reconciler.touch(weighed)
@@ -276,14 +256,14 @@ export class Agent {
   async resume(): Promise<Offer | undefined> {
     const waiting = this.paused
     if (waiting === undefined) return undefined
-    return this.exclusive(() => this.accept(waiting, { source: 'control-plane' }))
+    return this.turns.exclusive(() => this.accept(waiting, { source: 'control-plane' }))
   }
 
   /** Looks for what changed behind our back and repairs it. */
   async verifyRound(): Promise<RoundResult> {
-    return this.exclusive(() =>
-      this.guarded(async () => {
-        await this.mirror()
+    return this.turns.exclusive(() =>
+      this.turns.guarded(async () => {
+        await this.kept.mirror()
         if (this.reconciler.isSettled) return this.reconciler.verify()
         return this.settle('state')
       }),
@@ -293,8 +273,8 @@ export class Agent {
   /** Takes up what health, ramps and the end of overrides have changed: a message for each weight. */
   async weighRound(): Promise<RoundResult> {
     if (!this.weighing.isDue) return noRound()
-    return this.exclusive(() =>
-      this.guarded(async () => {
+    return this.turns.exclusive(() =>
+      this.turns.guarded(async () => {
         const change = this.weighing.round()
         if (change === undefined) return noRound()
         this.reconciler.touch(change)
@@ -304,48 +284,16 @@ export class Agent {
   }
 
   async networkRound(): Promise<RoundResult> {
-    return this.exclusive(() => this.guarded(() => this.reconciler.verifyNetwork()))
+    return this.turns.exclusive(() => this.turns.guarded(() => this.reconciler.verifyNetwork()))
   }
 
   async drainRound(): Promise<RoundResult> {
-    return this.exclusive(() => this.guarded(() => this.reconciler.drain()))
+    return this.turns.exclusive(() => this.turns.guarded(() => this.reconciler.drain()))
   }
 
   /** This life was long enough, or ended well: the state in force did not kill it. */
-  async markHarmless(): Promise<void> {
-    if (this.deps.store === undefined) return
-    this.boot = { ...this.boot, version: this.world.inForce.version, starts: 0 }
-    await this.tryDisk('record a good life', () => saveBootRecord(this.deps.disk, this.boot))
-  }
-
-  /** A state that cannot be kept is not applied: after a restart the agent would go back behind it. */
-  private async save(candidate: Candidate): Promise<void> {
-    const { jws, manifest } = candidate
-    if (jws === null || manifest === null || this.deps.store === undefined) return
-    try {
-      await this.deps.store.save({ ...candidate, jws, manifest })
-    } catch (error) {
-      const code = errnoOf(error)
-      if (code !== undefined) noteDiskTrouble(this.world, 'keep the new state', code, error)
-      throw error
-    }
-  }
-
-  /** In small steps, so that the next new state need not copy what it shares with this one. */
-  private async mirror(): Promise<void> {
-    const { store } = this.deps
-    if (store === undefined || this.world.inForce.version === null) return
-    await this.tryDisk('copy the state', () => store.mirror(MIRROR_MAX))
-  }
-
-  private async tryDisk(what: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      const code = errnoOf(error)
-      if (code === undefined) throw error
-      noteDiskTrouble(this.world, what, code, error)
-    }
+  markHarmless(): Promise<void> {
+    return this.kept.markHarmless()
   }
 
   /** Is this a state for this host? Changes nothing. */
@@ -379,6 +327,10 @@ export class Agent {
     return judgeState({ inForce, candidate, change, carried: book.ledger.services, allowShrink })
   }
 
+  private takeFromDisk(candidate: Candidate): void {
+    this.enforce(candidate, changeTo(this.world.inForce, candidate), 'disk')
+  }
+
   /** Gives what changes in the kernel: the state with effective weights. */
   private enforce(candidate: Candidate, change: StateChange, source: Source): StateChange {
     const weighed = this.weighing.admit(change)
@@ -389,9 +341,9 @@ export class Agent {
 
   /** Does what is pending; what the kernel does not let us see or do stays pending. */
   private async settle(cause: 'start' | 'state', ignoreHold = false): Promise<RoundResult> {
-    return this.guarded(async () => {
+    return this.turns.guarded(async () => {
       const result = await this.reconciler.work(cause)
-      await this.tryDisk('remember weights', () => this.memory.save(this.weighing.memory))
+      await tryDisk(this.world, 'remember weights', () => this.memory.save(this.weighing.memory))
       if (this.reconciler.isSettled) this.applied = this.world.inForce.version
       return result
     }, ignoreHold)
@@ -400,40 +352,5 @@ export class Agent {
   private touchEverything(): void {
     this.reconciler.touchAll()
     this.isStarted = true
-  }
-
-  /** Runs a round unless held; a kernel that does not answer is a failed op, not the end. */
-  private async guarded(
-    round: () => Promise<RoundResult>,
-    ignoreHold = false,
-  ): Promise<RoundResult> {
-    if ((await this.isHeld()) && !ignoreHold) return noRound()
-    const now = this.world.clock.monotonicMs()
-    try {
-      const result = await round()
-      this.world.troubles.drop('kernel')
-      return result
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error
-      this.world.troubles.record(
-        'kernel',
-        [failedOp(error.operation, error.code, error.message)],
-        now,
-      )
-      this.deps.log('error', 'kernel did not answer', { error: error.message })
-      this.reconciler.touchAll()
-      return noRound()
-    }
-  }
-
-  private async isHeld(): Promise<boolean> {
-    this.held = (await holdReason(this.deps.disk)) ?? null
-    return this.held !== null
-  }
-
-  private exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.queue.then(work, work)
-    this.queue = run.catch(() => undefined)
-    return run
   }
 }

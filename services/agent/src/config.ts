@@ -29,6 +29,7 @@ export const COMMANDS = [
 ] as const
 export type Command = (typeof COMMANDS)[number]
 
+const SEE_HELP = 'see lvsfleet-agent --help'
 const DEFAULT_STATE_DIR = '/var/lib/lvsfleet-agent'
 const DEFAULT_METRICS = '127.0.0.1:9614'
 
@@ -118,6 +119,11 @@ export function parseConfig(args: readonly string[], env: Environment = process.
   const { values, positionals } = parse(args)
   const [first = 'run', ...operands] = positionals
   const command = oneOf(first, COMMANDS, 'command')
+  const [stray] = command === 'apply' ? [] : operands
+  if (stray !== undefined) {
+    const text = `${command} takes no argument such as ${JSON.stringify(stray)}: ${SEE_HELP}`
+    throw new AgentError(text, EXIT.usage)
+  }
   const api = values.api ?? env['LVSFLEET_API']
   const role = values.role ?? env['LVSFLEET_HOST_ROLE']
   const tokenFile = values['token-file'] ?? env['LVSFLEET_TOKEN_FILE']
@@ -177,7 +183,10 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (error) {
-    throw new AgentError(error instanceof Error ? error.message : String(error), EXIT.usage)
+    // `Unknown option '--foo'. To specify a positional argument starting with a '-', ...`
+    const [first = ''] = (error instanceof Error ? error.message : String(error)).split(/\.\s/)
+    const text = first.charAt(0).toLowerCase() + first.slice(1)
+    throw new AgentError(`${text}: ${SEE_HELP}`, EXIT.usage)
   }
 }
 

@@ -74,8 +74,8 @@ function addressOn(
 ): fc.Arbitrary<AddressState> {
   const family = fc.constantFrom<Family>('ipv4', 'ipv6')
   const named = devices.map(({ name }): AddressState['place'] => ({ device: name }))
-  // One name for the director's own interface: under another one the same address is in conflict with itself.
-  const placesOf = (which: Family) => [...named, { holding: own[which] }]
+  // Both name the director's own interface.
+  const placesOf = (which: Family) => [...named, { holding: own[which] }, { device: 'eth0' }]
   return family
     .chain((which) =>
       fc.tuple(

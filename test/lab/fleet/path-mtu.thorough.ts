@@ -12,6 +12,8 @@ import { FleetLab, twoSiteIntent } from './fleet-lab.ts'
 const EAT_IPV4 = 'iptables-legacy -A OUTPUT -p icmp -j DROP || iptables -A OUTPUT -p icmp -j DROP'
 /** One path after the other, each with a second for every datagram that nobody answers. */
 const PATIENT = { withinMs: 240_000, everyMs: 500 }
+/** Two looks at a narrow path, 15 seconds apart. */
+const SOON = { withinMs: 45_000, everyMs: 500 }
 const hostSchema = z.object({ paths: pathReportSchema.nullable() })
 
 type Round = {
@@ -112,6 +114,16 @@ describe('the MTU of paths', () => {
         await isHealthy(fleet, round)
       })
 
+      it('ends an alarm soon after its cause, long before the path is measured again', async () => {
+        await fleet.lab.sh('rt-a', 'ip link set wan mtu 1400')
+        await restart(fleet, 300)
+        await seesNarrow(fleet, round)
+        await fleet.lab.sh('rt-a', 'ip link set wan mtu 1500')
+        await fleet.lab.sh('dir-a', 'ip route flush cache; ip -6 route flush cache')
+        await isHealthy(fleet, round, SOON)
+        await restart(fleet, 2)
+      })
+
       it('is unknown, and no alarm, where nothing answers at all', async () => {
         await fleet.lab.sh('rs-a1', EAT_IPV4)
         await eventually(async () => assert.equal((await pathsOf(fleet)).unknownCount, 1), PATIENT)
@@ -133,8 +145,15 @@ async function seesNarrow(fleet: FleetLab, round: Round): Promise<void> {
   assert.match(message, /^path to rs-b\d \(ipv\d to .* by tun .*\) carries 13\d\d of 14\d\d bytes/)
 }
 
-async function isHealthy(fleet: FleetLab, round: Round): Promise<void> {
-  await eventually(async () => assert.deepEqual(await pathsOf(fleet), healthy(round)), PATIENT)
+/** With seconds from one measuring of a path to its next. */
+async function restart(fleet: FleetLab, pathSeconds: number): Promise<void> {
+  await fleet.stopAgent('dir-a')
+  await fleet.startAgent('dir-a', { enrol: false, pathSeconds })
+  await fleet.converged(['dir-a'], 120_000)
+}
+
+async function isHealthy(fleet: FleetLab, round: Round, patience = PATIENT): Promise<void> {
+  await eventually(async () => assert.deepEqual(await pathsOf(fleet), healthy(round)), patience)
   assert.equal((await alarm(fleet)).status, false)
 }
 

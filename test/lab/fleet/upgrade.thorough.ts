@@ -17,6 +17,8 @@ const NEXT = '0.2.0'
 const NEXT_BUNDLE = fileURLToPath(new URL('../../../dist/next/lvsfleet-agent.mjs', import.meta.url))
 /** A number stands for the package's user: the guest has none of that name. */
 const USER = 64_999
+/** CAP_NET_ADMIN is bit 12 (include/uapi/linux/capability.h). */
+const NET_ADMIN = (1n << 12n).toString(16).padStart(16, '0')
 const AS_SERVICE = [
   'setpriv',
   `--reuid=${USER}`,
@@ -70,6 +72,17 @@ describe('the agent as its package runs it', () => {
       await restart(name, AGENT_BUNDLE)
       await fleet.converged([name], 120_000)
       await eventually(async () => assert.deepEqual(await fleet.lab.ipvsadm(name), table))
+      const caps = await fleet.lab.sh(
+        name,
+        `for pid in $(pgrep -u ${USER}); do grep -h -E '^Cap(Prm|Eff|Bnd)' /proc/$pid/status; done`,
+      )
+      const distinct = new Set(
+        caps
+          .trim()
+          .split('\n')
+          .map((line) => line.split(/\s+/)[1]),
+      )
+      assert.deepEqual([...distinct], [NET_ADMIN])
     }
     const answers = await fleet.lab.get('cl-b', { url: 'http://10.2.0.100/', n: 16 })
     const servers = new Set(Object.keys(answers).map((answer) => answer.split(':')[0] ?? answer))

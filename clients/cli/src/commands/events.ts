@@ -176,6 +176,7 @@ function asError(error: unknown): Error {
 
 function wholeNumber(text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('is no whole number')
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('Use a whole number from 1')
   return value
 }

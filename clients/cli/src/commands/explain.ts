@@ -1,6 +1,6 @@
 /** explain: of a virtual service how each director reaches each real server; of one packet everything that happens to it. */
+import { packetExplanationSchema, serviceExplanationSchema } from '@lvs-fleet/contract'
 import type { Command } from 'commander'
-import { explanationSchema, packetExplanationSchema } from '../answers.ts'
 import { CliError } from '../cli-error.ts'
 import { formatPacket } from '../output/packet.ts'
 import { printValue } from '../output/print.ts'
@@ -76,7 +76,7 @@ async function explainService(
       2,
     )
   }
-  const answer = explanationSchema.parse(
+  const answer = serviceExplanationSchema.parse(
     await api.json({ path: `/v1/virtual-services/${encodeURIComponent(name)}/explain` }),
   )
   printValue(answer.choices, output, () =>

@@ -66,7 +66,7 @@ async function applyFleet(options: ApplyOptions, command: Command): Promise<void
 
 async function readDocument(file: string): Promise<unknown> {
   const text = await readText(file).catch(() => {
-    throw new CliError(`cannot read ${file}`, 2)
+    throw new CliError(`cannot read ${file}: name a file, or - for standard input`, 2)
   })
   try {
     const value: unknown = parse(text)

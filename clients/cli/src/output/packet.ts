@@ -1,9 +1,11 @@
 /** A packet as people read it: who takes it, who chooses, then each real server with its reasons and its hops. */
 import { styleText } from 'node:util'
-import type { Hop, PacketExplanation } from '../answers.ts'
+import type {
+  ExplainedDestination as Destination,
+  ExplainedHop as Hop,
+  PacketExplanation,
+} from '@lvs-fleet/contract'
 import { formatTable } from './table.ts'
-
-type Destination = PacketExplanation['destinations'][number]
 
 export function formatPacket(packet: PacketExplanation): string {
   const { director, service, virtualService, takenBecause, scheduling, persistence } = packet

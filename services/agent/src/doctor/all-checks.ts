@@ -16,7 +16,7 @@ import { networkNamespace } from './checks/namespace.ts'
 import { natForwarding, natRedirects, snatConntrack } from './checks/nat.ts'
 import { persistenceDrain } from './checks/persistence.ts'
 import { portDiffers } from './checks/ports.ts'
-import { arpSysctls, vipOnRealServer } from './checks/real-server-vips.ts'
+import { arpSysctls, vipOnOtherInterface, vipOnRealServer } from './checks/real-server-vips.ts'
 import { drOnLink, routeToRealServer } from './checks/routes.ts'
 import { rpFilter } from './checks/rp-filter.ts'
 import { syncDaemon } from './checks/sync-daemon.ts'
@@ -47,6 +47,7 @@ export const ALL_CHECKS: readonly Check[] = [
   guePort,
   rpFilter,
   vipOnRealServer,
+  vipOnOtherInterface,
   arpSysctls,
   mssClamps,
   decapsulationOpen,

@@ -589,6 +589,33 @@ const ILL: Row[] = [
     command: 'ip addr add 10.1.0.100/32 dev lvsfleet0',
   },
   {
+    name: 'somebody put the VIP on eth0 of the real server too',
+    on: realServer,
+    change: network(({ addresses }) => ({
+      addresses: [...addresses, held('10.1.0.100', 2, { prefixLength: 24 })],
+    })),
+    want: ['broken vip-on-other-interface VIP 10.1.0.100'],
+    command: 'ip addr del 10.1.0.100/24 dev eth0',
+  },
+  {
+    name: 'the IPv6 VIP is on eth0 of the real server, and where it belongs it is not',
+    on: realServer,
+    change: all(
+      without('fd01::100'),
+      network(({ addresses }) => ({ addresses: [...addresses, held('fd01::100', 2)] })),
+    ),
+    want: [
+      'broken vip-on-real-server VIP fd01::100',
+      'broken vip-on-other-interface VIP fd01::100',
+    ],
+  },
+  {
+    name: 'the VIP is on lo of the real server too, where nobody asks for it',
+    on: realServer,
+    change: network(({ addresses }) => ({ addresses: [...addresses, held('10.1.0.100', 1)] })),
+    want: [],
+  },
+  {
     name: 'arp_ignore 0',
     on: realServer,
     change: sysctl(['net.ipv4.conf.all.arp_ignore', '0']),

@@ -6,7 +6,16 @@ import { pathKey, REPORT_LIST_MAX, type PathReport, type PathState } from '@lvs-
 import type { Verdict } from './next-step.ts'
 
 /** A path with another size or another VIP is another question. */
-type Entry = { readonly question: string; verdict: Verdict | undefined; dueMs: number }
+type Entry = {
+  readonly question: string
+  verdict: Verdict | undefined
+  /** Monotonic clock, ms: when it is measured; `recheckMs`: when one datagram asks whether it is mended, Infinity = never. */
+  dueMs: number
+  recheckMs: number
+}
+
+/** Whose turn it is, and for what. */
+export type Turn = { readonly path: PathState; readonly isRecheck: boolean }
 
 export class PathResults {
   private readonly entries = new Map<string, Entry>()
@@ -19,28 +28,47 @@ export class PathResults {
       const question = `${path.mtu} ${path.vip} ${path.source}`
       const entry = this.entries.get(pathKey(path))
       if (entry?.question === question) continue
-      this.entries.set(pathKey(path), { question, verdict: undefined, dueMs: firstMs() })
+      this.entries.set(pathKey(path), {
+        question,
+        verdict: undefined,
+        dueMs: firstMs(),
+        recheckMs: Infinity,
+      })
     }
   }
 
   /** The path that waits longest. */
-  next(paths: readonly PathState[], nowMs: number): PathState | undefined {
-    let first: PathState | undefined
+  next(paths: readonly PathState[], nowMs: number): Turn | undefined {
+    let first: Turn | undefined
     let firstMs = Infinity
     for (const path of paths) {
-      const dueMs = this.entries.get(pathKey(path))?.dueMs ?? Infinity
-      if (dueMs > nowMs || dueMs >= firstMs) continue
-      first = path
-      firstMs = dueMs
+      const entry = this.entries.get(pathKey(path))
+      if (entry === undefined) continue
+      const turnMs = Math.min(entry.dueMs, entry.recheckMs)
+      if (turnMs > nowMs || turnMs >= firstMs) continue
+      first = { path, isRecheck: entry.recheckMs < entry.dueMs }
+      firstMs = turnMs
     }
     return first
   }
 
-  set(path: PathState, verdict: Verdict, dueMs: number): void {
+  /** `recheckMs` counts for a narrow path only: there is nothing to mend in another. */
+  set(
+    path: PathState,
+    verdict: Verdict,
+    { dueMs, recheckMs }: { readonly dueMs: number; readonly recheckMs: number },
+  ): void {
     const entry = this.entries.get(pathKey(path))
     if (entry === undefined) return
     entry.verdict = verdict
     entry.dueMs = dueMs
+    entry.recheckMs = verdict.is === 'narrow' ? recheckMs : Infinity
+  }
+
+  /** What is known stands. */
+  recheckAgain(path: PathState, recheckMs: number): void {
+    const entry = this.entries.get(pathKey(path))
+    if (entry !== undefined) entry.recheckMs = recheckMs
   }
 
   /** Null before any path was measured. */

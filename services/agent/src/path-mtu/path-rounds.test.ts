@@ -54,6 +54,35 @@ describe('pathRounds', () => {
     assert.ok(bench.news() <= 4, `${bench.news()} reports`)
   })
 
+  it('ends an alarm within seconds of its cause, by one datagram, and asks the others no more often', async () => {
+    const bench = start([A, B])
+    bench.sockets.behind.set(A.mark, { carries: 1380, otherwise: 'silent' })
+    bench.sockets.behind.set(B.mark, { carries: 1476, otherwise: 'silent' })
+    await bench.pass(60)
+    assert.equal(bench.facts.paths?.narrowCount, 1)
+    const measured = bench.sockets.sent.length
+    await bench.pass(60)
+    const asked = bench.sockets.sent.slice(measured)
+    assert.ok(asked.length >= 3 && asked.length <= 4, `${asked.length} datagrams in a minute`)
+    assert.ok(asked.every(({ to, bytes }) => to.mark === A.mark && bytes === A.mtu))
+    assert.equal(bench.facts.paths?.narrowCount, 1)
+    bench.sockets.behind.set(A.mark, { carries: 1480, otherwise: 'silent' })
+    await bench.pass(17)
+    assert.deepEqual([bench.facts.paths?.narrowCount, bench.facts.paths?.fittingCount], [0, 2])
+    const healed = bench.sockets.sent.length
+    await bench.pass(60)
+    assert.equal(bench.sockets.sent.length, healed, 'a path that is well waits for its turn')
+  })
+
+  it('measures a path that stays narrow anew at its turn, so that what it carries is true', async () => {
+    const bench = start([A])
+    bench.sockets.behind.set(A.mark, { carries: 1380, otherwise: 'silent' })
+    await bench.pass(60)
+    bench.sockets.behind.set(A.mark, { carries: 1300, otherwise: 'silent' })
+    await bench.pass(450)
+    assert.equal(bench.facts.paths?.narrow[0]?.carries, 1300)
+  })
+
   it('asks no real server for more than an ICMP error a second', async () => {
     const bench = start([A])
     bench.sockets.behind.set(A.mark, { carries: 1380, otherwise: 'too-big' })
@@ -93,6 +122,15 @@ describe('pathRounds', () => {
     await bench.pass(20)
     assert.equal(bench.facts.paths?.unknownCount, 1)
     assert.match(bench.logs.join(), /a path cannot be measured.*EPERM/)
+  })
+
+  it('holds on to an alarm while the kernel gives no socket to ask whether it is over', async () => {
+    const bench = start([A])
+    bench.sockets.behind.set(A.mark, { carries: 1380, otherwise: 'too-big' })
+    await bench.pass(60)
+    bench.sockets.sendDatagram = () => Promise.reject(new KernelError('open', 'EPERM', 'no'))
+    await bench.pass(60)
+    assert.equal(bench.facts.paths?.narrowCount, 1)
   })
 })
 

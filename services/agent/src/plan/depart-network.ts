@@ -84,7 +84,12 @@ function departAddresses(
     if (wanted.has(ownedKey)) continue
     const key = objectKey.address(address)
     const standing = findAddress(address, observed.network)
-    if (standing?.prefixLength !== hostPrefixLength(address.address)) draft.gone.push(key)
+    // Wanted on the very interface that it stands on: only the name of the place left.
+    const isKept = desired.addresses.some(
+      (other) =>
+        other.address === address.address && findAddress(other, observed.network) === standing,
+    )
+    if (standing?.prefixLength !== hostPrefixLength(address.address) || isKept) draft.gone.push(key)
     else if (mayGo(key, context, draft) && !needed(address.address)) {
       draft.removals.push({ kind: 'address.remove', address })
     }

@@ -114,6 +114,23 @@ export function findAddress(
   )
 }
 
+/**
+ * Whether an address that stands is one that the ledger has by another place: it was put beside an address of the host, and the
+ * state names the same interface by another one now. An address that nobody holds any more names no interface, so the
+ * ledger's word is enough; a device that is gone took its addresses along, so what stands is somebody else's.
+ */
+export function isOursByOtherPlace(
+  standing: ObservedAddress,
+  ledger: Ledger,
+  network: ObservedNetwork,
+): boolean {
+  return [...ledger.addresses.values()].some(({ address, place }) => {
+    if (address !== standing.address) return false
+    const link = placeOf(place, network)
+    return link === standing.linkIndex || (link === undefined && 'holding' in place)
+  })
+}
+
 function placeOf(place: AddressPlace, network: ObservedNetwork): number | undefined {
   if ('device' in place) return network.links.find((link) => link.name === place.device)?.index
   return holdersOf(network.addresses).get(place.holding)

@@ -18,6 +18,7 @@ import {
 import {
   findAddress,
   findGuePort,
+  isOursByOtherPlace,
   isSameDevice,
   type NetworkContext,
   type NetworkDraft,
@@ -141,7 +142,7 @@ function wantAddress(
   draft: NetworkDraft,
 ): void {
   const op: Op = { kind: 'address.add', address }
-  const owned = ledger.addresses.has(addressKey(address))
+  const isClaimed = ledger.addresses.has(addressKey(address))
   const isRemade = 'device' in address.place && draft.remade.has(address.place.device)
   const standing = isRemade ? undefined : findAddress(address, observed.network)
   if (standing === undefined) {
@@ -149,13 +150,14 @@ function wantAddress(
     draft.claims.push({ kind: 'address', address })
     return
   }
-  if (!owned && !desired.adopt) {
+  const isOurs = isClaimed || isOursByOtherPlace(standing, ledger, observed.network)
+  if (!isOurs && !desired.adopt) {
     draft.conflicts.push(conflict(op, `address ${addressKey(address)}`))
     return
   }
   // With another prefix length it is the interface's own: good enough, and never ours to remove.
   if (standing.prefixLength !== hostPrefixLength(address.address)) return
-  if (!owned) draft.claims.push({ kind: 'address', address })
+  if (!isClaimed) draft.claims.push({ kind: 'address', address })
   // Preferred, it would be picked as a source and break tunnels; the port can only make it anew.
   else if (familyOf(address.address) === 'ipv6' && !standing.deprecated) {
     draft.adds.push({ kind: 'address.remove', address }, op)

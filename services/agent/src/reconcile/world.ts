@@ -73,6 +73,21 @@ export function noteDiskTrouble(world: World, what: string, code: string, error:
   world.log('error', 'the state directory cannot be written', { what, code })
 }
 
+/** Work without which the agent can go on. Throws what is not the disk's. */
+export async function tryDisk(
+  world: World,
+  what: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    const code = errnoOf(error)
+    if (code === undefined) throw error
+    noteDiskTrouble(world, what, code, error)
+  }
+}
+
 /** What one round did, for the log line and for tests. */
 export type RoundResult = { ops: number; failed: number; drift: number }
 

@@ -63,6 +63,7 @@ function measured({ facts }: Patient): Found[] {
     commands: [
       `tracepath -n ${realServerAddress(path)}`,
       `# mend the way, or say the smaller MTU in networks or paths of the site: ${mtu - carries} bytes less`,
+      '# what a router said is believed for ten minutes: ip route flush cache; ip -6 route flush cache',
     ],
     fixable: false,
   }))

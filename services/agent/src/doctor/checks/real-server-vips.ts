@@ -3,6 +3,7 @@
  * the real server answers ARP for the VIP and takes all its traffic past the director.
  */
 import { familyOf } from '@lvs-fleet/contract'
+import type { ObservedLink } from '../../kernel/kernel.ts'
 import type { Check, Found, Patient } from '../check.ts'
 import { effective, sysctlCommands, sysctlText } from './sysctl-finding.ts'
 
@@ -37,6 +38,39 @@ export const vipOnRealServer: Check = {
       ]
     }),
 }
+
+/** Who answers for an address that stands on the interface itself is not asked about arp_ignore, and IPv6 has no such sysctl. */
+export const vipOnOtherInterface: Check = {
+  id: 'vip-on-other-interface',
+  title: 'no VIP of a real server stands on an interface that neighbours ask on',
+  examine: (patient) =>
+    patient.state.host.addresses.flatMap(({ address, place }): Found[] => {
+      if (!('device' in place) || !isDummy(patient, place.device)) return []
+      const { links, addresses } = patient.facts.network
+      return links.filter(isAskedOn).flatMap(({ name, index }): Found[] => {
+        const held = addresses.find((one) => one.address === address && one.linkIndex === index)
+        if (held === undefined || name === place.device) return []
+        return [
+          {
+            severity: 'broken',
+            object: `VIP ${address}`,
+            found: `on ${name}, and not by the agent`,
+            wanted: `on ${place.device} alone`,
+            why: `neighbours on ${name} get an answer for the VIP from this host, whatever arp_ignore says`,
+            symptom: SILENCE_BROKEN,
+            commands: [
+              `ip addr del ${address}/${held.prefixLength} dev ${name}`,
+              '# then on router and neighbours: ip neigh flush to the VIP',
+            ],
+            fixable: false,
+          },
+        ]
+      })
+    }),
+}
+
+const SILENCE_BROKEN =
+  'one real server takes all traffic of its network, while the counters of the director stand still'
 
 const RULES = [
   {
@@ -85,8 +119,7 @@ function arpFinding(
     found: keys.map((key) => sysctlText(facts, key)).join(', '),
     wanted: `${rule.wanted} (the larger of all and the interface's own counts)`,
     why: rule.why,
-    symptom:
-      'one real server takes all traffic of its network, while the counters of the director stand still',
+    symptom: SILENCE_BROKEN,
     commands: [
       ...sysctlCommands(facts, all, rule.wanted),
       '# then on router and neighbours: ip neigh flush to the VIP',
@@ -99,7 +132,7 @@ function arpFinding(
 function askedDevices({ facts, state }: Patient): string[] {
   const own = new Set(state.host.devices.map(({ name }) => name))
   return facts.network.links
-    .filter(({ name, up, kind }) => up && name !== 'lo' && !own.has(name) && !TUNNELS.has(kind))
+    .filter((link) => isAskedOn(link) && !own.has(link.name))
     .filter(({ index }) =>
       facts.network.addresses.some(
         (one) => one.linkIndex === index && familyOf(one.address) === 'ipv4',
@@ -109,6 +142,10 @@ function askedDevices({ facts, state }: Patient): string[] {
 }
 
 const TUNNELS = new Set(['ipip', 'sit', 'ip6tnl', 'gre', 'ip6gre', 'dummy'])
+
+function isAskedOn({ name, up, kind }: ObservedLink): boolean {
+  return up && name !== 'lo' && !TUNNELS.has(kind)
+}
 
 function isDummy({ state }: Patient, device: string): boolean {
   return state.host.devices.some(({ name, kind }) => name === device && kind === 'dummy')

@@ -1,11 +1,12 @@
 /** Explain: what happens to one packet at one director; that of a whole virtual service is with the intent. */
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import type { PacketExplanation as Answer } from '@lvs-fleet/contract'
 import { explainPacket, type PacketExplanation } from '../../compile/explain/packet.ts'
 import { ApiError } from '../../errors.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { findHostView } from '../../verbs/read-hosts.ts'
 import type { AppEnv } from '../app-env.ts'
-import { explainPacketContract, type PacketExplanationBody } from './explain-contract.ts'
+import { explainPacketContract } from './explain-contract.ts'
 
 export function explainRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(explainPacketContract, async (c) => {
@@ -34,7 +35,7 @@ export function explainRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
 }
 
 /** The same with lists that may be written to, which is what the contract's types say of JSON. */
-function bodyOf(explanation: PacketExplanation): Omit<PacketExplanationBody, 'revision'> {
+function bodyOf(explanation: PacketExplanation): Omit<Answer, 'revision'> {
   return {
     ...explanation,
     cautions: [...explanation.cautions],

@@ -1,5 +1,6 @@
 /** The route contracts of one kind of intent; their fields come from the kind's schema. */
 import { createRoute, z } from '@hono/zod-openapi'
+import { serviceExplanationSchema } from '@lvs-fleet/contract'
 import { BODY_SCHEMAS, KIND_PATHS, type Kind } from '../../intent/kinds.ts'
 import {
   cursorSchema,
@@ -126,30 +127,13 @@ export function intentContracts(kind: Kind) {
   }
 }
 
-const choiceSchema = z.object({
-  director: z.string(),
-  service: z.string(),
-  realServer: z.string(),
-  realServerSite: z.string(),
-  forwarding: z.string().nullable(),
-  address: z.string().nullable(),
-  port: z.int(),
-  weight: z.int(),
-  weightReasons: z.array(z.string()),
-  why: z.string(),
-  passedOver: z.array(z.object({ method: z.string(), reason: z.string() })),
-})
-
 export const explainContract = createRoute({
   method: 'get',
   path: '/v1/virtual-services/{name}/explain',
   tags: ['virtual-service'],
   request: { params: nameParam },
   responses: {
-    200: json(
-      z.object({ name: z.string(), revision: z.int(), choices: z.array(choiceSchema) }),
-      'How each director reaches each real server, and why',
-    ),
+    200: json(serviceExplanationSchema, 'How each director reaches each real server, and why'),
     ...problems(404),
   },
 })
