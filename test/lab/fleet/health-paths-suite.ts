@@ -1,13 +1,15 @@
 /**
  * Each way to a real server broken in each of its ways: NAT, DR, IPIP, GRE and GUE, with IPv4 and IPv6 clients, over IPv4
- * and over IPv6. The director finds out within fall x interval + timeout, says what is broken, and clients that come after
- * see none of it; what is mended gets connections again.
+ * and over IPv6. The director finds out within fall x interval + timeout, says what is broken, only connections of that
+ * window fail, and what is mended gets connections again. Ends with the table that docs/health-checks.md has.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
 import * as z from 'zod'
 import { byServer } from '../histogram.ts'
+import type { Load } from '../host/traffic.ts'
+import type { Histogram } from '../protocol.ts'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
 
@@ -25,6 +27,10 @@ const PROMISED_MS = 2 * 1_100 + 900
 /** What an emulated processor with seven agents adds: to the second probe, the report, and to asking for it. */
 const DETECTED = { withinMs: PROMISED_MS + 6_000 }
 const SETTLED = { withinMs: 30_000 }
+/** Of it a fourth goes to each real server, in turn: one a second. */
+const RATE_PER_SECOND = 4
+/** Connections under way when the fault comes, and when the weight becomes 0. */
+const FAILED_BESIDES = 4
 const VIPS = [
   { family: 'IPv4', vip: '10.1.0.100', url: 'http://10.1.0.100/', tables: 'iptables' },
   { family: 'IPv6', vip: 'fd01::100', url: 'http://[fd01::100]/', tables: 'ip6tables' },
@@ -33,13 +39,18 @@ const VIPS = [
 type Form = 'nat' | 'dr' | 'ipip' | 'gre' | 'gue'
 type Name = (typeof REAL_SERVERS)[number]
 type Round = {
+  /** Of tunnels: what their packets travel in. */
   readonly outer: 'IPv4' | 'IPv6'
   readonly forms: Readonly<Record<Name, Form>>
 }
-const ROUNDS: readonly Round[] = [
-  { outer: 'IPv4', forms: { 'rs-a1': 'dr', 'rs-a2': 'nat', 'rs-b1': 'gre', 'rs-b2': 'gue' } },
-  { outer: 'IPv6', forms: { 'rs-a1': 'nat', 'rs-a2': 'dr', 'rs-b1': 'ipip', 'rs-b2': 'gue' } },
-]
+type Measured = {
+  readonly way: string
+  readonly what: string
+  readonly said: string
+  readonly detectedMs: number
+  readonly failed: number
+  readonly backMs: number
+}
 
 type Fault = {
   readonly what: string
@@ -124,8 +135,9 @@ const FAULTS: readonly Fault[] = [
 const TUNNELS = `$(ip -o link show | grep -o ' lvsf-[0-9a-f]*')`
 const hostSchema = z.object({ report: z.object({ health: healthReportSchema.nullable() }) })
 
-for (const round of ROUNDS) {
+export function healthPathsSuite(round: Round): void {
   describe(`health by each way, over ${round.outer}`, () => {
+    const rows: Measured[] = []
     let fleet: FleetLab
 
     before(async () => {
@@ -142,65 +154,109 @@ for (const round of ROUNDS) {
       // From here on nobody mends what is broken.
       for (const name of REAL_SERVERS) await fleet.stopAgent(name, 'SIGKILL')
     })
-    after(async () => fleet?.stop())
+    after(async () => {
+      await fleet?.stop()
+      console.log(tableOf(rows))
+    })
 
     for (const name of REAL_SERVERS) {
       const form = round.forms[name]
-      for (const { what, says, make, mend } of FAULTS) {
-        const said = says(form)
+      for (const fault of FAULTS) {
+        const said = fault.says(form)
         if (said === undefined) continue
-        it(`${form} to ${name}, ${what}: ${said}`, async () => {
-          const load = await fleet.lab.load('cl-a', { url: VIPS[0].url, ratePerSecond: 4 })
-          try {
-            const since = Date.now()
-            await make(fleet, name)
-            await eventually(async () => {
-              const weights = await weightsOf(fleet)
-              assert.deepEqual(weights, { IPv4: only(name, 0), IPv6: only(name, 0) })
-            }, DETECTED)
-            console.log(`# ${form}, ${what}: weight 0 after ${Date.now() - since} ms`)
-            await eventually(async () => {
-              const found = (await checksOf(fleet)).filter((one) => one.realServer === name)
-              assert.deepEqual(
-                found.map(({ class: broken }) => broken),
-                [said, said],
-              )
-            }, SETTLED)
-            // Connections of the window end by their own timeout; those that come now see nothing.
-            await load.snapshot()
-            await eventually(
-              async () => {
-                const { errors, answers } = await load.snapshot()
-                assert.deepEqual(errors, {})
-                assert.ok(!Object.keys(byServer(answers)).includes(name))
-                assert.ok(Object.keys(answers).length > 0)
-              },
-              { withinMs: 5_000, everyMs: 1_000 },
-            )
-            for (const { url } of VIPS) {
-              // The load takes turns of its own, so who answers counts, and not how often.
-              const answers = byServer(await fleet.lab.get('cl-a', { url, n: 12 }))
-              const others = REAL_SERVERS.filter((one) => one !== name)
-              assert.deepEqual(Object.keys(answers).toSorted(), others)
-            }
-          } finally {
-            await load.stop()
-            await mend(fleet, name)
-          }
-          await eventually(async () => {
-            assert.deepEqual(await weightsOf(fleet), {
-              IPv4: only(name, 100),
-              IPv6: only(name, 100),
-            })
-          }, SETTLED)
-          for (const { url } of VIPS) {
-            const answers = byServer(await fleet.lab.get('cl-a', { url, n: 8 }))
-            assert.deepEqual(answers, Object.fromEntries(REAL_SERVERS.map((one) => [one, 2])))
-          }
+        it(`${form} to ${name}, ${fault.what}: ${said}`, async () => {
+          const way = isTunnel(form) ? `${form} over ${round.outer}` : form
+          const broken = await breakAndMend(fleet, name, fault, said)
+          rows.push({ way, what: fault.what, said, ...broken })
         })
       }
     }
   })
+}
+
+async function breakAndMend(
+  fleet: FleetLab,
+  name: Name,
+  { make, mend }: Fault,
+  said: string,
+): Promise<Pick<Measured, 'detectedMs' | 'failed' | 'backMs'>> {
+  const others = REAL_SERVERS.filter((one) => one !== name)
+  const url = VIPS[0].url
+  const load = await fleet.lab.load('cl-a', { url, ratePerSecond: RATE_PER_SECOND })
+  let detectedMs: number
+  let failed: number
+  try {
+    const since = Date.now()
+    await make(fleet, name)
+    await weigh(fleet, only(name, 0), DETECTED)
+    detectedMs = Date.now() - since
+    await eventually(async () => {
+      const found = (await checksOf(fleet)).filter((one) => one.realServer === name)
+      assert.deepEqual(
+        found.map(({ class: broken }) => broken),
+        [said, said],
+      )
+    }, SETTLED)
+    failed = await failedUntilQuiet(load, name)
+    assert.ok(failed <= detectedMs / 1_000 + FAILED_BESIDES, `${failed} in ${detectedMs} ms`)
+    await answeredBy(fleet, others)
+  } finally {
+    await load.stop()
+    await mend(fleet, name)
+  }
+  const since = Date.now()
+  await weigh(fleet, only(name, 100), SETTLED)
+  const backMs = Date.now() - since
+  await answeredBy(fleet, REAL_SERVERS)
+  return { detectedMs, failed, backMs }
+}
+
+/** Connections of the window end by their own timeout; those that come after it see nothing. How many failed before. */
+async function failedUntilQuiet(load: Load, name: Name): Promise<number> {
+  let failed = 0
+  await eventually(
+    async () => {
+      const { errors, answers } = await load.snapshot()
+      failed += Object.values(errors).reduce((sum, count) => sum + count, 0)
+      assert.deepEqual(errors, {})
+      assert.ok(!Object.keys(byServer(answers)).includes(name))
+      assert.ok(Object.keys(answers).length > 0)
+    },
+    { withinMs: 5_000, everyMs: 1_000 },
+  )
+  return failed
+}
+
+/** On both VIPs. Who answers counts, and not how often: the load and what is left of it take turns of their own. */
+async function answeredBy(fleet: FleetLab, names: readonly Name[]): Promise<void> {
+  for (const { url } of VIPS) {
+    const answers: Histogram = byServer(await fleet.lab.get('cl-a', { url, n: 12 }))
+    assert.deepEqual(Object.keys(answers).toSorted(), names)
+  }
+}
+
+async function weigh(
+  fleet: FleetLab,
+  weights: Record<string, number>,
+  patience: { readonly withinMs: number },
+): Promise<void> {
+  await eventually(async () => {
+    assert.deepEqual(await weightsOf(fleet), { IPv4: weights, IPv6: weights })
+  }, patience)
+}
+
+function tableOf(rows: readonly Measured[]): string {
+  const lines = rows.map(({ way, what, said, detectedMs, failed, backMs }) => {
+    const [detected, back] = [detectedMs, backMs].map((ms) => (ms / 1_000).toFixed(1))
+    return `| ${way} | ${what} | ${said} | ${detected} s | ${failed} | ${back} s |`
+  })
+  const promised = (PROMISED_MS / 1_000).toFixed(1)
+  return [
+    `promised: ${promised} s from fault to verdict`,
+    '| way | broken | said | weight 0 after | connections failed | weight back after |',
+    '|---|---|---|---|---|---|',
+    ...lines,
+  ].join('\n')
 }
 
 async function checksOf(fleet: FleetLab): Promise<readonly CheckHealth[]> {
