@@ -5,39 +5,34 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
-import * as z from 'zod'
 import { byServer } from '../histogram.ts'
 import type { Load } from '../host/traffic.ts'
 import type { Histogram } from '../protocol.ts'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
+import {
+  addressesOf,
+  allBut,
+  checksAt,
+  DETECTED,
+  PROMISED_MS,
+  QUICK_CHECK,
+  SETTLED,
+  weightsAt,
+  type RealServer as Name,
+  type Weights,
+} from './health-view.ts'
 
-const CHECK = {
-  kind: 'http',
-  path: '/',
-  intervalMs: 1_000,
-  timeoutMs: 900,
-  rise: 1,
-  fall: 2,
-  damping: null,
-}
-/** fall x (interval + jitter) + timeout. */
-const PROMISED_MS = 2 * 1_100 + 900
-/** What an emulated processor with seven agents adds: to the second probe, the report, and to asking for it. */
-const DETECTED = { withinMs: PROMISED_MS + 6_000 }
-const SETTLED = { withinMs: 30_000 }
 /** Of it a fourth goes to each real server, in turn: one a second. */
 const RATE_PER_SECOND = 4
 /** Connections under way when the fault comes, and when the weight becomes 0. */
 const FAILED_BESIDES = 4
 const VIPS = [
-  { family: 'IPv4', vip: '10.1.0.100', url: 'http://10.1.0.100/', tables: 'iptables' },
-  { family: 'IPv6', vip: 'fd01::100', url: 'http://[fd01::100]/', tables: 'ip6tables' },
+  { vip: '10.1.0.100', url: 'http://10.1.0.100/', tables: 'iptables' },
+  { vip: 'fd01::100', url: 'http://[fd01::100]/', tables: 'ip6tables' },
 ] as const
 
 type Form = 'nat' | 'dr' | 'ipip' | 'gre' | 'gue'
-type Name = (typeof REAL_SERVERS)[number]
 type Round = {
   /** Of tunnels: what their packets travel in. */
   readonly outer: 'IPv4' | 'IPv6'
@@ -133,7 +128,6 @@ const FAULTS: readonly Fault[] = [
 ]
 /** Devices that the agent made for decapsulation. */
 const TUNNELS = `$(ip -o link show | grep -o ' lvsf-[0-9a-f]*')`
-const hostSchema = z.object({ report: z.object({ health: healthReportSchema.nullable() }) })
 
 export function healthPathsSuite(round: Round): void {
   describe(`health by each way, over ${round.outer}`, () => {
@@ -144,7 +138,7 @@ export function healthPathsSuite(round: Round): void {
       fleet = await FleetLab.start()
       await fleet.bringUp(undefined, intentOf(round))
       await eventually(async () => {
-        const checks = await checksOf(fleet)
+        const checks = await checksAt(fleet, 'dir-a')
         assert.equal(checks.length, 2 * REAL_SERVERS.length)
         assert.deepEqual(
           checks.filter(({ state }) => state !== 'up'),
@@ -188,10 +182,10 @@ async function breakAndMend(
   try {
     const since = Date.now()
     await make(fleet, name)
-    await weigh(fleet, only(name, 0), DETECTED)
+    await weigh(fleet, allBut({ [name]: 0 }), DETECTED)
     detectedMs = Date.now() - since
     await eventually(async () => {
-      const found = (await checksOf(fleet)).filter((one) => one.realServer === name)
+      const found = (await checksAt(fleet, 'dir-a')).filter((one) => one.realServer === name)
       assert.deepEqual(
         found.map(({ class: broken }) => broken),
         [said, said],
@@ -205,7 +199,7 @@ async function breakAndMend(
     await mend(fleet, name)
   }
   const since = Date.now()
-  await weigh(fleet, only(name, 100), SETTLED)
+  await weigh(fleet, allBut(), SETTLED)
   const backMs = Date.now() - since
   await answeredBy(fleet, REAL_SERVERS)
   return { detectedMs, failed, backMs }
@@ -237,11 +231,12 @@ async function answeredBy(fleet: FleetLab, names: readonly Name[]): Promise<void
 
 async function weigh(
   fleet: FleetLab,
-  weights: Record<string, number>,
+  weights: Weights,
   patience: { readonly withinMs: number },
 ): Promise<void> {
   await eventually(async () => {
-    assert.deepEqual(await weightsOf(fleet), { IPv4: weights, IPv6: weights })
+    const found = await weightsAt(fleet, 'dir-a')
+    for (const { vip } of VIPS) assert.deepEqual(found[vip], weights, vip)
   }, patience)
 }
 
@@ -257,34 +252,6 @@ function tableOf(rows: readonly Measured[]): string {
     '|---|---|---|---|---|---|',
     ...lines,
   ].join('\n')
-}
-
-async function checksOf(fleet: FleetLab): Promise<readonly CheckHealth[]> {
-  const answer = await fleet.controller.call('GET', '/v1/hosts/director/dir-a')
-  return hostSchema.parse(answer).report.health?.checks ?? []
-}
-
-/** In the kernel of dir-a: by family of the VIP, by real server. */
-async function weightsOf(fleet: FleetLab): Promise<Record<string, Record<string, number>>> {
-  const weights: Record<string, Record<string, number>> = { IPv4: {}, IPv6: {} }
-  for (const line of await fleet.lab.ipvsadm('dir-a')) {
-    const [, vip = '', end = '', weight] = /^-a -t (\S+):80 -r (\S+):80 .*-w (\d+)/.exec(line) ?? []
-    const name = REAL_SERVERS.find((one) => addressesOf(one).includes(end.replace(/[[\]]/g, '')))
-    const family = VIPS.find((one) => one.vip === vip.replace(/[[\]]/g, ''))?.family
-    if (name === undefined || family === undefined) continue
-    weights[family] = { ...weights[family], [name]: Number(weight) }
-  }
-  return weights
-}
-
-/** Weight 100 for all but `name`. */
-function only(name: Name, weight: number): Record<string, number> {
-  return { ...Object.fromEntries(REAL_SERVERS.map((one) => [one, 100])), [name]: weight }
-}
-
-function addressesOf(name: Name): [v4: string, v6: string] {
-  const site = siteOf(name) === 'a' ? 1 : 2
-  return [`10.${site}.0.1${name.at(-1)}`, `fd0${site}::1${name.at(-1)}`]
 }
 
 function siteOf(name: Name): 'a' | 'b' {
@@ -315,7 +282,7 @@ function intentOf({ outer, forms }: Round): ReturnType<typeof twoSiteIntent> {
   return {
     ...document,
     realServers,
-    pools: { web: { members, check: CHECK } },
+    pools: { web: { members, check: QUICK_CHECK } },
     virtualServices: { 'web-a': { ...virtualServices['web-a'], scheduler: 'rr', drainSeconds: 0 } },
   }
 }
