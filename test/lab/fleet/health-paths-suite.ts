@@ -7,7 +7,6 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { byServer } from '../histogram.ts'
 import type { Load } from '../host/traffic.ts'
-import type { Histogram } from '../protocol.ts'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
 import {
@@ -68,12 +67,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'its VIPs are gone',
     says: (form) => (form === 'nat' ? undefined : 'path-down'),
+    // An IPv4 VIP is on the tunnel's device as well, where that carries IPv4 in IPv6.
     make: ({ lab }, name) =>
       lab.sh(
         name,
         eachVip(
           (vip) =>
-            `ip -o addr show to ${vip} | awk '{print $2, $4}' > /run/${vip}; read dev at < /run/${vip}; ip addr del $at dev $dev`,
+            `ip -o addr show to ${vip} | awk '{print $2, $4}' > /run/${vip}; while read dev at; do ip addr del $at dev $dev; done < /run/${vip}`,
         ),
       ),
     mend: ({ lab }, name) =>
@@ -81,7 +81,7 @@ const FAULTS: readonly Fault[] = [
         name,
         eachVip((vip) => {
           const lasting = vip.includes(':') ? ' nodad preferred_lft 0' : ''
-          return `read dev at < /run/${vip}; ip addr add $at dev $dev${lasting}`
+          return `while read dev at; do ip addr add $at dev $dev${lasting}; done < /run/${vip}`
         }),
       ),
   },
@@ -224,8 +224,10 @@ async function failedUntilQuiet(load: Load, name: Name): Promise<number> {
 /** On both VIPs. Who answers counts, and not how often: the load and what is left of it take turns of their own. */
 async function answeredBy(fleet: FleetLab, names: readonly Name[]): Promise<void> {
   for (const { url } of VIPS) {
-    const answers: Histogram = byServer(await fleet.lab.get('cl-a', { url, n: 12 }))
-    assert.deepEqual(Object.keys(answers).toSorted(), names)
+    const answers = byServer(await fleet.lab.get('cl-a', { url, n: 12 }))
+    if (answers['TIMEOUT'])
+      console.log(url, answers, await fleet.lab.sh('dir-a', 'date; ipvsadm -Ln; ipvsadm -Lnc'))
+    assert.deepEqual(Object.keys(answers).toSorted(), names, `${url}: ${JSON.stringify(answers)}`)
   }
 }
 
