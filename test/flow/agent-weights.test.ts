@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import {
   EMPTY_HOST_PART,
   expositionOf,
+  ip,
   REPORT_LIST_MAX,
   type DestinationState,
   type OverrideState,
@@ -14,7 +15,12 @@ import { stateFamilies } from '../../services/agent/src/metrics/families.ts'
 import { fingerprintOf } from '../../services/agent/src/report.ts'
 import { createStatusFile } from '../../services/agent/src/status-file.ts'
 import { plainCandidate } from '../../services/agent/src/state/candidate.ts'
-import { createFakeHealth, type FakeHealth } from '../fakes/fake-health.ts'
+import {
+  startCheckedHost,
+  weightsOf as weightsIn,
+  type CheckedHost,
+} from '../fakes/checked-host.ts'
+import { createFakeHealth } from '../fakes/fake-health.ts'
 import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
 import { destination, hostState, service } from '../fakes/states.ts'
 
@@ -41,19 +47,14 @@ const ENDS = ['a1', 'a2', 'b1', 'b2'].map((name, i) =>
 const leveled = (policy: Partial<Policy> = {}) =>
   service(VIP, ENDS, { policy: { ...POLICY, ...policy } })
 
-type Bench = FakeHost & { readonly health: FakeHealth }
-
-async function running(services: Parameters<typeof hostState>[0]): Promise<Bench> {
-  const health = createFakeHealth()
-  const host = await createFakeHost({ health })
-  await host.start()
-  const bench = Object.assign(host, { health })
-  await publish(bench, services, 1)
-  return bench
+async function running(services: Parameters<typeof hostState>[0]): Promise<CheckedHost> {
+  const host = await startCheckedHost()
+  await publish(host, services, 1)
+  return host
 }
 
 /** The loop of a running agent, on the clock of the test. */
-function looping(host: FakeHost & Partial<Bench>) {
+function looping(host: FakeHost & Partial<CheckedHost>) {
   const { agent, kernel, clock, disk, health } = host
   const stop = new AbortController()
   const status = createStatusFile(disk, clock)
@@ -71,12 +72,13 @@ async function publish(
   assert.equal((await host.offer(published)).is, 'applied')
 }
 
-function weightsOf(host: FakeHost): (number | undefined)[] {
-  const ends = host.kernel.services.get(KEY)?.destinations
-  return ENDS.map(({ address, port }) => ends?.get(`${address}:${port}`)?.config.weight)
-}
+const weightsOf = (host: FakeHost) => weightsIn(host, ip(VIP), ENDS)
 
-function say(bench: Bench, state: 'up' | 'down' | 'unknown', ...names: readonly string[]): void {
+function say(
+  bench: CheckedHost,
+  state: 'up' | 'down' | 'unknown',
+  ...names: readonly string[]
+): void {
   for (const name of names) bench.health.say(name, state, bench.clock.monotonicMs())
 }
 

@@ -96,7 +96,7 @@ describe('quorum', () => {
 
   it('has it down everywhere, once the pool has a rule', async () => {
     const since = Date.now()
-    await fleet.controller.call('PATCH', '/v1/pools/web', { quorum: {} })
+    await fleet.controller.call('PATCH', '/v1/pools/web?force=true', { quorum: {} })
     await weigh('dir-a', allBut({ 'rs-a1': 0 }), COUNTED)
     console.log(`# rule to weight 0 on the director that reaches it: ${Date.now() - since} ms`)
     const said = await fleet.controller.call('GET', VERDICT)

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import {
+  ip,
   serviceKey,
   type CheckHealth,
-  type HealthReport,
   type ServiceState,
   type StatusReport,
   type WeighedDestination,
@@ -12,6 +12,7 @@ import {
 } from '@lvs-fleet/contract'
 import { makeReport } from '../../../../../test/fakes/agent-client.ts'
 import { destination, service } from '../../../../../test/fakes/states.ts'
+import { checkHealth, healthReport as health } from '../../../../../test/fixtures/health-reports.ts'
 import type { NewEvent } from '../event.ts'
 import { REPORT_EVENTS_MAX, reportEvents } from './report-events.ts'
 import { servicesByKey, type Seen } from './seen.ts'
@@ -54,31 +55,11 @@ function check(
   state: CheckHealth['state'],
   changed: Partial<CheckHealth> = {},
 ): CheckHealth {
-  const broken = state === 'down' ? ('server-down' as const) : null
-  return {
-    key,
-    kind: 'tcp',
-    realServer: `rs-${key}`,
-    address: '10.1.0.11' as CheckHealth['address'],
-    port: 80,
-    state,
-    class: broken,
-    since: '2026-11-28T12:00:05.000Z',
-    detail: state === 'up' ? 'connected' : 'connection refused',
-    latencyMs: null,
-    ...changed,
-  }
-}
-
-function health(checks: readonly CheckHealth[], events: HealthReport['events'] = []): HealthReport {
-  const count = (state: string) => checks.filter((one) => one.state === state).length
-  const counts = {
-    up: count('up'),
-    down: count('down'),
-    held: count('held'),
-    unknown: count('unknown'),
-  }
-  return { counts, checks: [...checks], events }
+  const asked = { key, realServer: `rs-${key}`, address: ip('10.1.0.11'), port: 80 }
+  const detail = state === 'up' ? 'connected' : 'connection refused'
+  const since = '2026-11-28T12:00:05.000Z'
+  const tcp = { ...asked, probe: { kind: 'tcp' } } as const
+  return checkHealth(tcp, { state, since, detail, ...changed })
 }
 
 function flap(key: string, at: string, from: CheckHealth['state'], to: CheckHealth['state']) {
