@@ -34,7 +34,7 @@ const VIPS: Readonly<Record<string, readonly [v4: string, v6: string]>> = {
 const DIRECTORS = Object.keys(VIPS)
 const DIR_A_URL = 'http://10.1.0.100/'
 const VERDICT = '/v1/overrides/quorum-rs-a1-in-web'
-/** Two counts ten seconds apart, of which the first may be ten seconds away, then a poll; or three counts. */
+/** Two counts ten seconds apart, of which the first may be ten seconds away, then a poll; or three counts; or the longest wait between two polls that fail. */
 const COUNTED = { withinMs: 60_000 }
 /** How long a director believes a verdict after the control plane last answered, and how long an idle poll may hang. */
 const CONTACT_MS = 120_000
