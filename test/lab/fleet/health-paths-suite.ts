@@ -25,6 +25,8 @@ import {
 
 /** Of clients. An emulated processor may stand still for a second, which is no fault. */
 const PATIENCE_MS = 3_000
+/** Making the fault, which the time includes, and a processor that is emulated. */
+const LATE_MS = 2_500
 /** Two requests to each real server. */
 const QUIET_MS = 2_000
 /** Of it a fourth goes to each real server, in turn: one a second. */
@@ -208,6 +210,7 @@ async function breakAndMend(
       )
       verdictMs = Math.max(...found.map((one) => Date.parse(one.since))) - directorSince
     }, SETTLED)
+    assert.ok(verdictMs <= PROMISED_MS + LATE_MS, `down ${verdictMs} ms after the fault`)
     failed = await failedIn(load, name)
     assert.ok(failed <= detectedMs / 1_000 + FAILED_BESIDES, `${failed} in ${detectedMs} ms`)
     await answeredBy(fleet, others)
