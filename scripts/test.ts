@@ -86,7 +86,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'thorough',
-    what: 'each fault of the doctor, tunnel, path, edit and port range, SCTP, sync, thousands of services, latency',
+    what: 'each fault of the doctor and of health checks, quorum, tunnel, path, edit and port range, SCTP, sync, thousands of services, latency',
     globs: ['test/lab/**/*.thorough.ts'],
     concurrency: 1,
     isOnRequest: true,

@@ -20,7 +20,7 @@ import { doctorSummarySchema } from './doctor.ts'
 import { drainProgressSchema } from './drain.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
-import { weighedDestinationSchema } from './policy.ts'
+import { weighedDestinationSchema, weightFactorSchema } from './policy.ts'
 
 /** Seconds; answers of GET state carry it in the header `lvs-poll-seconds`: how long to wait before the next poll. */
 export const POLL_SECONDS_HEADER = 'lvs-poll-seconds'
@@ -238,6 +238,33 @@ export const pathReportSchema = z.object({
 })
 export type PathReport = z.infer<typeof pathReportSchema>
 
+/** A weight that became another one though intent did not change it. */
+export const weightChangeSchema = z.object({
+  /** Of all changes of this life of the agent, the first is 1. */
+  number: z.int().min(1),
+  /** ISO 8601, by the director's clock. */
+  at: z.string(),
+  service: z.string(),
+  destination: z.string(),
+  realServer: z.string(),
+  from: z.int().min(0),
+  to: z.int().min(0),
+  /** What `to` is made of; empty where it is intent's again. */
+  factors: z.array(weightFactorSchema),
+})
+export type WeightChange = z.infer<typeof weightChangeSchema>
+
+export const weightChangesSchema = z.object({
+  /** ISO 8601: when this life of the agent began to count. */
+  since: z.string(),
+  count: z.int().min(0),
+  /** Those that no report listed: more at once, or between two reports, than one carries. */
+  droppedCount: z.int().min(0),
+  /** Oldest first; those that a report was acknowledged for are listed no more. */
+  list: z.array(weightChangeSchema).max(REPORT_LIST_MAX),
+})
+export type WeightChanges = z.infer<typeof weightChangesSchema>
+
 export const statusReportSchema = z.object({
   /** Grows by one for each report of this identity; an older one is ignored. */
   seq: z.int().min(1),
@@ -263,6 +290,8 @@ export const statusReportSchema = z.object({
   /** Destinations whose weight in the kernel is not intent's, and why. */
   weights: z.array(weighedDestinationSchema).max(REPORT_LIST_MAX).default([]),
   weightCount: z.int().min(0).default(0),
+  /** What became of weights since; null where none ever changed, and from agents that do not say. */
+  weightChanges: weightChangesSchema.nullable().default(null),
   /** What the host's kernel can; null until it was tried. */
   capabilities: capabilitiesSchema.nullable().default(null),
   /** What the cheap checks of the doctor found last; null until they ran. */

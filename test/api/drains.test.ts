@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { STALE_AFTER_SECONDS } from '../../services/api/src/status/conditions.ts'
-import { makeAgentClient, makeReport, type AgentClient } from '../fakes/agent-client.ts'
+import { makeReport, type AgentClient } from '../fakes/agent-client.ts'
+import { joinDirector } from './directors.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type JsonBody, type TestApi } from './harness.ts'
 import { runCli } from './run-cli.ts'
@@ -23,11 +24,7 @@ describe('drains', () => {
   before(async () => {
     api = await startTestApi({ now })
     assert.equal((await api.call('PUT', '/v1/fleet', twoSites())).status, 200)
-    const body = { role: 'director', site: 'site-a', name: 'dir-a' }
-    const made = await api.call('POST', '/v1/join-tokens', body)
-    agent = makeAgentClient(api.url)
-    await agent.join(made.body.token, { role: 'director', name: 'dir-a' })
-    await agent.login()
+    agent = await joinDirector(api, 'site-a', 'dir-a')
   })
   after(async () => api.close())
 
@@ -203,5 +200,29 @@ describe('drains', () => {
     ]) {
       assert.equal((await cli(...wrong)).code, 2, wrong.join(' '))
     }
+  })
+
+  it('of a director leaves its VIPs to it, until it is disabled', async () => {
+    const carried = async () => {
+      const { body } = await api.call('GET', '/v1/hosts/director/dir-a/state')
+      const weights = body.services.flatMap((one: JsonBody) =>
+        one.destinations.map(({ weight }: JsonBody) => weight),
+      )
+      return { weights, vips: body.addresses.map(({ address }: JsonBody) => address) }
+    }
+    const before = await carried()
+    assert.ok(before.vips.length > 0)
+    assert.equal((await cli('drain', 'director', 'dir-a', '--reason', 'x', '--for', '1h')).code, 0)
+    const drained = { ...before, weights: before.weights.map(() => 0) }
+    assert.deepEqual(await carried(), drained)
+    const disable = { state: 'disabled' }
+    const refused = await api.call('PATCH', '/v1/directors/dir-a?force=true', disable)
+    assert.deepEqual([refused.status, refused.body.code], [409, 'shrink-held'])
+    const path = '/v1/directors/dir-a?force=true&allowShrink=true'
+    assert.equal((await api.call('PATCH', path, disable)).status, 200)
+    assert.deepEqual(await carried(), { weights: [], vips: [] })
+    await api.call('PATCH', path, { state: 'active' })
+    assert.equal((await cli('drain', 'cancel', 'director', 'dir-a')).code, 0)
+    assert.deepEqual(await carried(), before)
   })
 })

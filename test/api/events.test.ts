@@ -3,23 +3,19 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HostState, StatusReport } from '@lvs-fleet/contract'
+import type { HostState, StatusReport, WeightChange } from '@lvs-fleet/contract'
 import { STALE_AFTER_SECONDS } from '../../services/api/src/status/conditions.ts'
 import { makeEvent } from '../../services/api/src/status/event.ts'
 import { appendEvents } from '../../services/api/src/store/event-store.ts'
 import { keepEvents, keepHouse } from '../../services/api/src/verbs/housekeeping.ts'
 import { makeAgentClient, makeReport, type AgentClient } from '../fakes/agent-client.ts'
+import { joinDirector } from './directors.ts'
 import { readStream } from './event-reader.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type JsonBody, type TestApi } from './harness.ts'
 
 async function enrolled(api: TestApi, name = 'dir-a'): Promise<AgentClient> {
-  const site = name === 'dir-a' ? 'site-a' : 'site-b'
-  const made = await api.call('POST', '/v1/join-tokens', { role: 'director', site, name })
-  const agent = makeAgentClient(api.url)
-  await agent.join(made.body.token, { role: 'director', name })
-  await agent.login()
-  return agent
+  return joinDirector(api, name === 'dir-a' ? 'site-a' : 'site-b', name)
 }
 
 async function say(agent: AgentClient, seq: number, said: Partial<StatusReport>): Promise<void> {
@@ -112,6 +108,33 @@ describe('events', () => {
     assert.deepEqual(
       again.map(({ detail }) => detail.to),
       ['down', 'unknown'],
+    )
+  })
+
+  test('a weight that went and came back between two reports is told, in order and once', async () => {
+    const change = (number: number, from: number, to: number): WeightChange => ({
+      number,
+      at: new Date().toISOString(),
+      service: 'tcp/10.1.0.100:80',
+      destination: '10.1.0.21:80',
+      realServer: 'rs-a1',
+      from,
+      to,
+      factors: to === 0 ? [{ name: 'health', value: 0, since: null, why: 'refused' }] : [],
+    })
+    const since = new Date().toISOString()
+    const list = [change(1, 100, 0), change(2, 0, 100)]
+    const weightChanges = { since, count: 2, droppedCount: 0, list }
+    await Promise.all([5, 5, 6].map((seq) => say(agent, seq, { weightChanges })))
+    await say(agent, 7, { weightChanges: { since, count: 5, droppedCount: 3, list: [] } })
+    const items = await listed(api, '&kind=weight.changed,events.more')
+    assert.deepEqual(
+      items.map(({ cause, detail }) => [cause, detail.from, detail.to, detail.untoldWeights]),
+      [
+        ['health 1 to 0: refused', 100, 0, undefined],
+        ['health 0 to 1: as intent says', 0, 100, undefined],
+        ['one report brought 3 changes', undefined, undefined, 3],
+      ],
     )
   })
 

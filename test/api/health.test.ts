@@ -1,9 +1,9 @@
 /** Health as directors report it: merged over the fleet, in the API and in the CLI. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { HealthVerdict, HostState } from '@lvs-fleet/contract'
 import { STALE_AFTER_SECONDS } from '../../services/api/src/status/conditions.ts'
-import { makeAgentClient, makeReport, type AgentClient } from '../fakes/agent-client.ts'
+import { type AgentClient } from '../fakes/agent-client.ts'
+import { joinDirector, reportHealth } from './directors.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type TestApi } from './harness.ts'
 import { runCli } from './run-cli.ts'
@@ -25,40 +25,19 @@ before(async () => {
     ['site-a', 'dir-a'],
     ['site-b', 'dir-b'],
   ] as const) {
-    const made = await api.call('POST', '/v1/join-tokens', { role: 'director', site, name })
-    const agent = makeAgentClient(api.url)
-    await agent.join(made.body.token, { role: 'director', name })
-    await agent.login()
-    agents.set(name, agent)
+    agents.set(name, await joinDirector(api, site, name))
   }
 })
 after(() => api.close())
 
 /** The director says this of rs-a1 and that the others are up. */
-async function say(name: string, seq: number, state: HealthVerdict): Promise<void> {
-  const published = await api.call('GET', `/v1/hosts/director/${name}/state`)
-  const { checks } = published.body as unknown as HostState
-  const all = checks.map(({ key, realServer, address, port }) => {
-    const isDown = realServer === 'rs-a1' && state === 'down'
-    return {
-      key,
-      kind: 'http',
-      realServer,
-      address,
-      port,
-      state: isDown ? ('down' as const) : ('up' as const),
-      class: isDown ? ('unreachable' as const) : null,
-      since: '2026-11-23T12:00:00.000Z',
-      detail: isDown ? 'no answer within 2000 ms' : '200 OK',
-      latencyMs: isDown ? null : 1.5,
-    }
-  })
-  const down = all.filter((one) => one.state === 'down').length
-  const counts = { up: all.length - down, down, held: 0, unknown: 0 }
-  const answer = await agents
-    .get(name)
-    ?.report(makeReport(seq, { health: { counts, checks: all, events: [] } }))
-  assert.equal(answer?.status, 204)
+async function say(name: string, seq: number, state: 'up' | 'down'): Promise<void> {
+  const agent = agents.get(name)
+  assert.ok(agent !== undefined)
+  const silent = { state, class: 'unreachable', detail: 'no answer within 2000 ms' } as const
+  await reportHealth(api, { agent, name, seq }, (realServer) =>
+    realServer === 'rs-a1' && state === 'down' ? silent : undefined,
+  )
 }
 
 const verdicts = async (query = ''): Promise<string[]> =>

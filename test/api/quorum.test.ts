@@ -1,10 +1,10 @@
 /** The quorum rule of a pool: what directors report becomes a verdict for all of them, and ends as it came. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { HostState } from '@lvs-fleet/contract'
 import { DOWN_VOTE_SECONDS, type Streaks } from '../../services/api/src/status/quorum.ts'
 import { quorumRound } from '../../services/api/src/verbs/quorum-round.ts'
-import { makeAgentClient, makeReport, type AgentClient } from '../fakes/agent-client.ts'
+import type { AgentClient } from '../fakes/agent-client.ts'
+import { joinDirector, reportHealth } from './directors.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type JsonBody, type TestApi } from './harness.ts'
 
@@ -31,11 +31,7 @@ before(async () => {
   assert.equal(put.status, 200, put.text)
   for (const name of DIRECTORS) {
     const site = name === 'dir-a' ? 'site-a' : 'site-b'
-    const made = await api.call('POST', '/v1/join-tokens', { role: 'director', site, name })
-    const agent = makeAgentClient(api.url)
-    await agent.join(made.body.token, { role: 'director', name })
-    await agent.login()
-    agents.set(name, agent)
+    agents.set(name, await joinDirector(api, site, name))
   }
 })
 after(() => api.close())
@@ -43,27 +39,10 @@ after(() => api.close())
 /** Each of the named finds rs-a1 down, the others do not. */
 async function say(...down: readonly string[]): Promise<void> {
   seq++
-  for (const name of DIRECTORS) {
-    const state: HostState = (await api.call('GET', `/v1/hosts/director/${name}/state`)).body
-    const checks = state.checks.map(({ key, realServer, address, port }) => {
-      const isDown = realServer === 'rs-a1' && down.includes(name)
-      return {
-        key,
-        kind: 'tcp',
-        realServer,
-        address,
-        port,
-        state: isDown ? ('down' as const) : ('up' as const),
-        class: isDown ? ('server-down' as const) : null,
-        since: '2026-11-23T12:00:00.000Z',
-        detail: '',
-        latencyMs: null,
-      }
-    })
-    const many = checks.filter((one) => one.state === 'down').length
-    const counts = { up: checks.length - many, down: many, held: 0, unknown: 0 }
-    const health = { counts, checks, events: [] }
-    assert.equal((await agents.get(name)?.report(makeReport(seq, { health })))?.status, 204)
+  for (const [name, agent] of agents) {
+    await reportHealth(api, { agent, name, seq }, (realServer) =>
+      realServer === 'rs-a1' && down.includes(name) ? { state: 'down' } : undefined,
+    )
   }
 }
 

@@ -238,6 +238,7 @@ export function makeReport(seq: number, changed: Partial<StatusReport> = {}): St
     drainProgress: [],
     weights: [],
     weightCount: 0,
+    weightChanges: null,
     capabilities: null,
     doctor: null,
     health: null,

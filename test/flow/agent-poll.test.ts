@@ -75,6 +75,16 @@ test('backs off further with each failure, and starts anew after a success', asy
   assert.deepEqual(waits, [250, 500, 1_000, 250, 250])
 })
 
+test('after a failure it does not ask to be kept waiting: that the server is back is heard at once', async () => {
+  const unchanged = { is: 'unchanged', pollSeconds: 0 } as const
+  const { poller, polls } = bench([unchanged, refusedWith({}), refusedWith({}), unchanged])
+  for (let i = 0; i < 5; i++) await poller.once(50)
+  assert.deepEqual(
+    polls.map(({ waitSeconds }) => waitSeconds),
+    [50, 50, 0, 0, 50],
+  )
+})
+
 test('comes back when the server says', async () => {
   const { poller } = bench([
     refusedWith({ retryAfterMs: 9_000 }),

@@ -1,47 +1,41 @@
 /** What other directors found, on a running agent: it counts while the control plane answers, and never empties a service. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { QuorumState } from '@lvs-fleet/contract'
-import { createFakeHealth, type FakeHealth } from '../fakes/fake-health.ts'
-import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
+import { ip, type QuorumState } from '@lvs-fleet/contract'
+import { startCheckedHost, weightsOf, type CheckedHost } from '../fakes/checked-host.ts'
 import { destination, hostState, service } from '../fakes/states.ts'
 
-const VIP = '10.1.0.100'
+const VIP = ip('10.1.0.100')
 const NAMES = ['a1', 'a2', 'a3']
+const ENDS = NAMES.map((realServer, i) =>
+  destination(`10.2.0.${i + 1}`, { realServer, weight: 100 }),
+)
 const WHY = 'down for 2 of 3 directors: dir-b, dir-c'
 
-type Bench = FakeHost & { readonly health: FakeHealth }
-
-async function running(): Promise<Bench> {
-  const health = createFakeHealth()
-  const bench = Object.assign(await createFakeHost({ health }), { health })
-  await bench.start()
-  for (const name of NAMES) health.say(name, 'up', bench.clock.monotonicMs())
-  return bench
+async function running(): Promise<CheckedHost> {
+  const host = await startCheckedHost()
+  for (const name of NAMES) host.health.say(name, 'up', host.clock.monotonicMs())
+  return host
 }
 
 /** `down`: real servers that the others found down. */
-async function publish(bench: Bench, generation: number, down: readonly string[], minutes = 10) {
+async function publish(
+  bench: CheckedHost,
+  generation: number,
+  down: readonly string[],
+  minutes = 10,
+) {
   const quorum: QuorumState = { why: WHY, expiresAt: bench.clock.wallMs() + minutes * 60_000 }
-  const ends = NAMES.map((realServer, i) =>
-    destination(`10.2.0.${i + 1}`, {
-      realServer,
-      weight: 100,
-      ...(down.includes(realServer) ? { quorum } : {}),
-    }),
-  )
+  const ends = ENDS.map((end) => (down.includes(end.realServer) ? { ...end, quorum } : end))
   const state = hostState([service(VIP, ends)])
   const published = await bench.controller.publish(state, { generation })
   assert.equal((await bench.offer(published)).is, 'applied')
 }
 
-function weights(bench: Bench): (number | undefined)[] {
-  const ends = bench.kernel.services.get(`tcp/${VIP}:80`)?.destinations
-  return NAMES.map((_, i) => ends?.get(`10.2.0.${i + 1}:80`)?.config.weight)
-}
+const weights = (bench: CheckedHost) => weightsOf(bench, VIP, ENDS)
 
 /** Time passes; polls are answered every 50 s where the control plane is there. */
-async function pass(bench: Bench, seconds: number, isThere: boolean): Promise<void> {
+async function pass(bench: CheckedHost, seconds: number, isThere: boolean): Promise<void> {
   for (let i = 0; i < seconds; i++) {
     bench.clock.advance(1_000)
     if (isThere && i % 50 === 0) bench.agent.noteContact()

@@ -3,14 +3,24 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   EMPTY_HOST_PART,
+  expositionOf,
+  ip,
+  REPORT_LIST_MAX,
   type DestinationState,
   type OverrideState,
   type Policy,
 } from '@lvs-fleet/contract'
 import { runLoop } from '../../services/agent/src/loop.ts'
+import { stateFamilies } from '../../services/agent/src/metrics/families.ts'
+import { fingerprintOf } from '../../services/agent/src/report.ts'
 import { createStatusFile } from '../../services/agent/src/status-file.ts'
 import { plainCandidate } from '../../services/agent/src/state/candidate.ts'
-import { createFakeHealth, type FakeHealth } from '../fakes/fake-health.ts'
+import {
+  startCheckedHost,
+  weightsOf as weightsIn,
+  type CheckedHost,
+} from '../fakes/checked-host.ts'
+import { createFakeHealth } from '../fakes/fake-health.ts'
 import { createFakeHost, type FakeHost } from '../fakes/fake-host.ts'
 import { destination, hostState, service } from '../fakes/states.ts'
 
@@ -37,19 +47,14 @@ const ENDS = ['a1', 'a2', 'b1', 'b2'].map((name, i) =>
 const leveled = (policy: Partial<Policy> = {}) =>
   service(VIP, ENDS, { policy: { ...POLICY, ...policy } })
 
-type Bench = FakeHost & { readonly health: FakeHealth }
-
-async function running(services: Parameters<typeof hostState>[0]): Promise<Bench> {
-  const health = createFakeHealth()
-  const host = await createFakeHost({ health })
-  await host.start()
-  const bench = Object.assign(host, { health })
-  await publish(bench, services, 1)
-  return bench
+async function running(services: Parameters<typeof hostState>[0]): Promise<CheckedHost> {
+  const host = await startCheckedHost()
+  await publish(host, services, 1)
+  return host
 }
 
 /** The loop of a running agent, on the clock of the test. */
-function looping(host: FakeHost & Partial<Bench>) {
+function looping(host: FakeHost & Partial<CheckedHost>) {
   const { agent, kernel, clock, disk, health } = host
   const stop = new AbortController()
   const status = createStatusFile(disk, clock)
@@ -67,12 +72,13 @@ async function publish(
   assert.equal((await host.offer(published)).is, 'applied')
 }
 
-function weightsOf(host: FakeHost): (number | undefined)[] {
-  const ends = host.kernel.services.get(KEY)?.destinations
-  return ENDS.map(({ address, port }) => ends?.get(`${address}:${port}`)?.config.weight)
-}
+const weightsOf = (host: FakeHost) => weightsIn(host, ip(VIP), ENDS)
 
-function say(bench: Bench, state: 'up' | 'down' | 'unknown', ...names: readonly string[]): void {
+function say(
+  bench: CheckedHost,
+  state: 'up' | 'down' | 'unknown',
+  ...names: readonly string[]
+): void {
   for (const name of names) bench.health.say(name, state, bench.clock.monotonicMs())
 }
 
@@ -127,6 +133,91 @@ test('what is not as intent says is in the report, with since when and why', asy
       ['levelShare', 1],
     ],
   )
+})
+
+test('what went and came back between two reports is in the next one, until that has arrived', async () => {
+  const host = await running([service(VIP, ENDS)])
+  assert.equal(host.agent.snapshot().weightChanges, null)
+  for (const state of ['down', 'up'] as const) {
+    say(host, state, 'a1')
+    await host.agent.weighRound()
+    host.clock.advance(1_000)
+  }
+  const sent = host.agent.snapshot()
+  assert.deepEqual(sent.weights, [])
+  assert.deepEqual(
+    sent.weightChanges?.list.map(({ number, destination: end, from, to, factors }) => [
+      number,
+      end,
+      from,
+      to,
+      factors.find(({ name }) => name === 'health')?.value,
+    ]),
+    [
+      [1, '10.2.0.1:80', 100, 0, 0],
+      [2, '10.2.0.1:80', 0, 100, undefined],
+    ],
+  )
+  say(host, 'down', 'a2')
+  await host.agent.weighRound()
+  host.agent.noteReported(sent)
+  const rest = host.agent.snapshot()
+  assert.deepEqual(
+    rest.weightChanges?.list.map(({ number, realServer }) => [number, realServer]),
+    [[3, 'a2']],
+  )
+  host.agent.noteReported(rest)
+  const quiet = host.agent.snapshot()
+  assert.deepEqual([quiet.weightChanges?.count, quiet.weightChanges?.list], [3, []])
+  assert.equal(fingerprintOf(quiet), fingerprintOf(rest), 'nothing new to report')
+})
+
+test('what intent changes is no change of a weight, what comes along with it is', async () => {
+  const host = await running([service(VIP, ENDS)])
+  const heavier = ENDS.map((end) => ({ ...end, weight: 200 }))
+  await publish(host, [service(VIP, heavier)], 2)
+  assert.equal(host.agent.snapshot().weightChanges, null)
+  const expiresAt = host.clock.wallMs() + 60_000
+  const override: OverrideState = {
+    name: 'disk',
+    kind: 'down',
+    reason: 'disk',
+    owner: 'me',
+    expiresAt,
+  }
+  const [a1, ...others] = heavier
+  const overridden = { ...a1, overrides: [override] } as DestinationState
+  await publish(host, [service(VIP, [overridden, ...others])], 3)
+  const { list } = host.agent.snapshot().weightChanges ?? { list: [] }
+  assert.deepEqual(
+    list.map(({ realServer, from, to }) => [realServer, from, to]),
+    [['a1', 200, 0]],
+  )
+})
+
+test('more changes than a report lists are counted: at once, and before one arrives', async () => {
+  const many = Array.from({ length: 60 }, (_, i) => service(`10.1.1.${i + 1}`, ENDS))
+  const host = await running(many)
+  say(host, 'down', 'a1')
+  await host.agent.weighRound()
+  say(host, 'down', 'a2')
+  await host.agent.weighRound()
+  const first = host.agent.snapshot().weightChanges
+  assert.deepEqual(
+    [first?.count, first?.droppedCount, first?.list.length, first?.list[0]?.number],
+    [120, 20, REPORT_LIST_MAX, 21],
+  )
+  say(host, 'up', 'a1', 'a2')
+  await host.agent.weighRound()
+  const second = host.agent.snapshot()
+  assert.deepEqual(
+    [second.weightChanges?.count, second.weightChanges?.droppedCount],
+    [240, 140],
+    'of 120 at once 100 are listed, and those before them are too old',
+  )
+  const text = expositionOf(stateFamilies(second))
+  assert.match(text, /^lvsfleet_weight_changes_total 240$/m)
+  assert.match(text, /^lvsfleet_weight_changes_untold_total 140$/m)
 })
 
 test('a weight that somebody set back by hand is drift', async () => {

@@ -158,10 +158,22 @@ export class Agent {
     this.weighing.noteContact()
   }
 
+  /** The control plane has this snapshot: its changes need not be told again. */
+  noteReported({ weightChanges }: Snapshot): void {
+    if (weightChanges !== null) this.weighing.noteReported(weightChanges.count)
+  }
+
   snapshot(): Snapshot {
     const { applied, rejected, held } = this
     const weighed = this.weighing.explained(REPORT_LIST_MAX)
-    return takeSnapshot(this.world, this.deps.facts, { applied, rejected, held, weighed })
+    const weightChanges = this.weighing.changes
+    return takeSnapshot(this.world, this.deps.facts, {
+      applied,
+      rejected,
+      held,
+      weighed,
+      weightChanges,
+    })
   }
 
   /** Brings the last-known-good state from disk into memory, after counting this start. */

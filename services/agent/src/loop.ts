@@ -137,7 +137,10 @@ async function reportLoop(
   while (!signal.aborted) {
     reports.take()
     try {
-      failures = (await reporter.send(deps.agent.snapshot(), signal)) ? 0 : failures + 1
+      const snapshot = deps.agent.snapshot()
+      const isDelivered = await reporter.send(snapshot, signal)
+      if (isDelivered) deps.agent.noteReported(snapshot)
+      failures = isDelivered ? 0 : failures + 1
     } catch (error) {
       if (signal.aborted) return
       failures++

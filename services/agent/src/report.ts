@@ -10,6 +10,7 @@ import {
   type PathReport,
   type Rejection,
   type StatusReport,
+  type WeightChanges,
 } from '@lvs-fleet/contract'
 import { drainProgress } from './drain-progress.ts'
 import type { World } from './reconcile/world.ts'
@@ -39,6 +40,7 @@ export function takeSnapshot(
     readonly rejected: Rejection | null
     readonly held: string | null
     readonly weighed: Explained
+    readonly weightChanges: WeightChanges | null
   },
 ): Snapshot {
   const failedOps = world.troubles.failedOps
@@ -61,6 +63,7 @@ export function takeSnapshot(
     drainProgress: progressOf(world).slice(0, REPORT_LIST_MAX),
     weights: state.weighed.list,
     weightCount: state.weighed.count,
+    weightChanges: state.weightChanges,
     capabilities: facts.capabilities ?? null,
     doctor: facts.doctor ?? null,
     health: facts.health?.() ?? null,
@@ -76,7 +79,9 @@ export function fingerprintOf(snapshot: Snapshot): string {
   )
   const health =
     snapshot.health === null ? null : { ...snapshot.health, checks: verdictsOf(snapshot) }
-  return JSON.stringify({ ...snapshot, drains, drainProgress: progress, health })
+  // Of changes their number is enough: those that were told are listed no more.
+  const weightChanges = snapshot.weightChanges?.count ?? 0
+  return JSON.stringify({ ...snapshot, drains, drainProgress: progress, health, weightChanges })
 }
 
 /** Why a check cannot run is news; what the last of many probes said is not. */

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { AGENT_NODE_FLAGS, buildAgent } from '../../../scripts/build.ts'
 import { startLab, type Lab } from '../lab.ts'
+import type { Topology } from '../topology.ts'
 import type { Process } from '../host/process.ts'
 import { Controller, type HostCondition } from './controller.ts'
 
@@ -44,13 +45,16 @@ export class FleetLab implements AsyncDisposable {
   }
 
   /** Controller and lab side by side; no intent and no agent yet. */
-  static async start(log: (text: string) => void = () => {}): Promise<FleetLab> {
+  static async start(
+    log: (text: string) => void = () => {},
+    topology?: Topology,
+  ): Promise<FleetLab> {
     const bundle = await buildAgent()
     log('starting the controller on embedded Postgres')
     const controller = await Controller.start(join(tmpdir(), `lvsfleet-${randomUUID()}`))
     log('booting the kernel lab')
     try {
-      const lab = await startLab({ apiPort: controller.port, log })
+      const lab = await startLab({ apiPort: controller.port, log, topology })
       return new FleetLab(controller, lab, bundle)
     } catch (error) {
       await controller.stop()

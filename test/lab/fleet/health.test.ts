@@ -4,39 +4,28 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
-import * as z from 'zod'
+import type { CheckHealth } from '@lvs-fleet/contract'
 import { byServer } from '../histogram.ts'
 import { eventually } from './eventually.ts'
 import { FleetLab, REAL_SERVERS, twoSiteIntent } from './fleet-lab.ts'
+import {
+  addressesOf,
+  allBut,
+  checksAt,
+  DETECTED,
+  QUICK_CHECK,
+  SETTLED,
+  weightsAt,
+  type RealServer,
+  type Weights,
+} from './health-view.ts'
 
-const CHECK = {
-  kind: 'http',
-  path: '/',
-  intervalMs: 1_000,
-  timeoutMs: 900,
-  rise: 1,
-  fall: 2,
-  // Everything here goes down more than once.
-  damping: null,
-}
-/** fall x interval + jitter + timeout, and what an emulated processor needs for seven agents. */
-const DETECTED = { withinMs: 2 * 1_100 + 900 + 6_000 }
-const SETTLED = { withinMs: 30_000 }
-const hostSchema = z.object({ report: z.object({ health: healthReportSchema.nullable() }) })
 const DIRECTORS = ['dir-a', 'dir-b'] as const
 type Director = (typeof DIRECTORS)[number]
 const VIPS: Readonly<Record<Director, string>> = { 'dir-a': '10.1.0.100', 'dir-b': '10.2.0.100' }
-const RIPS: Readonly<Record<string, string>> = {
-  'rs-a1': '10.1.0.11',
-  'rs-a2': '10.1.0.12',
-  'rs-b1': '10.2.0.11',
-  'rs-b2': '10.2.0.12',
-}
-
 type Fault = {
   readonly what: string
-  readonly on: string
+  readonly on: RealServer
   readonly command: string
   readonly undo: string
   /** What each director says of the path over IPv4; up where it says nothing else. */
@@ -100,7 +89,7 @@ describe('health by the path of clients', () => {
   it('asks each real server once by each path, and finds all of them up', async () => {
     for (const director of DIRECTORS) {
       await eventually(async () => {
-        assert.equal((await healthAt(fleet, director)).length, 8)
+        assert.equal((await checksAt(fleet, director)).length, 8)
         assert.deepEqual(await notAt(fleet, director, 'up'), [])
       }, SETTLED)
     }
@@ -137,7 +126,7 @@ describe('health by the path of clients', () => {
             for (const director of DIRECTORS) {
               const { state, class: broken } = await healthOf(fleet, director, on)
               assert.equal(broken ?? state, seen[director] ?? 'up', director)
-              const weights = await weightsAt(fleet, director)
+              const weights = await siteWeights(fleet, director)
               assert.equal(weights[on], seen[director] === undefined ? 100 : 0, director)
             }
           }, SETTLED)
@@ -150,22 +139,22 @@ describe('health by the path of clients', () => {
   })
 
   it('does not empty a service when a director itself is cut off', async () => {
-    const seen: Record<string, number>[] = []
+    const seen: Weights[] = []
     await fleet.lab.cutLink('dir-a')
     try {
       await eventually(async () => {
-        seen.push(await weightsAt(fleet, 'dir-a'))
+        seen.push(await siteWeights(fleet, 'dir-a'))
         assert.deepEqual(await notAt(fleet, 'dir-a', 'down'), [])
         // The report may be there before the last weight is in the kernel.
-        assert.deepEqual(await weightsAt(fleet, 'dir-a'), allAt(100))
+        assert.deepEqual(await siteWeights(fleet, 'dir-a'), allBut())
       }, SETTLED)
     } finally {
       await fleet.lab.restoreLink('dir-a')
     }
     await eventually(async () => {
-      seen.push(await weightsAt(fleet, 'dir-a'))
+      seen.push(await siteWeights(fleet, 'dir-a'))
       assert.deepEqual(await notAt(fleet, 'dir-a', 'up'), [])
-      assert.deepEqual(await weightsAt(fleet, 'dir-a'), allAt(100))
+      assert.deepEqual(await siteWeights(fleet, 'dir-a'), allBut())
     }, SETTLED)
     for (const weights of seen) {
       assert.ok(
@@ -200,7 +189,7 @@ describe('health by the path of clients', () => {
       for (const name of down.filter((one) => !before.includes(one))) await fleet.lab.unserve(name)
       before = down
       await eventually(async () => {
-        assert.deepEqual(sharesOf(await weightsAt(fleet, 'dir-a')), shares, 'in the kernel')
+        assert.deepEqual(sharesOf(await siteWeights(fleet, 'dir-a')), shares, 'in the kernel')
       }, SETTLED)
       const answers = await fleet.lab.get('cl-a', { url: 'http://10.1.0.100/', n: 100 })
       const measured = sharesOf(byServer(answers))
@@ -216,42 +205,31 @@ describe('health by the path of clients', () => {
     const intent = twoSiteIntent()
     await fleet.applyIntent(intent)
     await fleet.converged(['dir-a', 'dir-b'])
-    await eventually(async () => assert.deepEqual(await healthAt(fleet, 'dir-a'), []), SETTLED)
-    assert.deepEqual(await weightsAt(fleet, 'dir-a'), allAt(100))
+    await eventually(async () => assert.deepEqual(await checksAt(fleet, 'dir-a'), []), SETTLED)
+    assert.deepEqual(await siteWeights(fleet, 'dir-a'), allBut())
   })
 })
 
-async function healthAt(fleet: FleetLab, director: Director): Promise<readonly CheckHealth[]> {
-  const answer = await fleet.controller.call('GET', `/v1/hosts/director/${director}`)
-  return hostSchema.parse(answer).report.health?.checks ?? []
-}
-
 /** Checks in any other state than this. */
 async function notAt(fleet: FleetLab, director: Director, wanted: CheckHealth['state']) {
-  return (await healthAt(fleet, director)).filter(({ state }) => state !== wanted)
+  return (await checksAt(fleet, director)).filter(({ state }) => state !== wanted)
 }
 
 /** Over IPv4. */
 async function healthOf(
   fleet: FleetLab,
   director: Director,
-  realServer: string,
+  realServer: RealServer,
 ): Promise<CheckHealth> {
-  const address = RIPS[realServer]
-  const check = (await healthAt(fleet, director)).find((one) => one.address === address)
+  const [address] = addressesOf(realServer)
+  const check = (await checksAt(fleet, director)).find((one) => one.address === address)
   assert.ok(check !== undefined, `${director} does not check ${realServer}`)
   return check
 }
 
 /** In the kernel, of the IPv4 VIP of the director's site. */
-async function weightsAt(fleet: FleetLab, director: Director): Promise<Record<string, number>> {
-  const weights: Record<string, number> = {}
-  for (const line of await fleet.lab.ipvsadm(director)) {
-    const match = /^-a -t (\S+):80 -r (\S+):80 .*-w (\d+)/.exec(line)
-    const name = Object.keys(RIPS).find((one) => RIPS[one] === match?.[2])
-    if (match?.[1] === VIPS[director] && name !== undefined) weights[name] = Number(match[3])
-  }
-  return weights
+async function siteWeights(fleet: FleetLab, director: Director): Promise<Weights> {
+  return (await weightsAt(fleet, director))[VIPS[director]] ?? {}
 }
 
 /** Waits until the kernels of both directors have weight 100, but for `others`. */
@@ -262,7 +240,7 @@ async function weigh(
 ): Promise<void> {
   await eventually(async () => {
     for (const director of DIRECTORS) {
-      assert.deepEqual(await weightsAt(fleet, director), { ...allAt(100), ...others }, director)
+      assert.deepEqual(await siteWeights(fleet, director), allBut(others), director)
     }
   }, patience)
 }
@@ -276,10 +254,6 @@ function sharesOf(parts: Readonly<Record<string, number>>): Record<string, numbe
 
 function checkedIntent(): ReturnType<typeof twoSiteIntent> {
   const intent = twoSiteIntent()
-  intent['pools'] = { web: { ...intent['pools']?.['web'], check: CHECK } }
+  intent['pools'] = { web: { ...intent['pools']?.['web'], check: QUICK_CHECK } }
   return intent
-}
-
-function allAt(weight: number): Record<string, number> {
-  return Object.fromEntries(REAL_SERVERS.map((name) => [name, weight]))
 }

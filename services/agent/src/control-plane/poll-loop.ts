@@ -59,7 +59,8 @@ export function createPoller(deps: PollerDeps): Poller {
     signal: AbortSignal | undefined,
   ): Promise<{ offer: Offer | undefined; waitMs: number }> => {
     const answer = await controlPlane.poll({
-      waitSeconds: whole ? 0 : waitSeconds,
+      // After a failure it is heard at once that the control plane is back, and with it what a quorum says.
+      waitSeconds: whole || failures > 0 ? 0 : waitSeconds,
       have: whole ? null : agent.version,
       etag: whole ? undefined : etag,
       ...(signal === undefined ? {} : { signal }),

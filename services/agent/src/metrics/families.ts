@@ -76,6 +76,16 @@ export function stateFamilies(snapshot: Snapshot): MetricFamily[] {
       'destinations whose weight is not what intent says',
       one(snapshot.weightCount),
     ),
+    counter(
+      'weight_changes_total',
+      'weights that changed without intent, since the agent started',
+      one(snapshot.weightChanges?.count ?? 0),
+    ),
+    counter(
+      'weight_changes_untold_total',
+      'of them those that no report listed, being too many at once',
+      one(snapshot.weightChanges?.droppedCount ?? 0),
+    ),
     gauge('doctor_findings', 'what the doctor found last', doctorSamples(doctor)),
     gauge(
       'checks',

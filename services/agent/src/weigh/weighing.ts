@@ -3,13 +3,14 @@
  * the same service with effective weights comes out, so that planning, drift and dry runs know of one weight only.
  * Holds what is remembered of services that are not as intent says; no I/O, and no clock but the one that it is given.
  */
-import type { ServiceState, WeighedDestination } from '@lvs-fleet/contract'
+import type { ServiceState, WeighedDestination, WeightChanges } from '@lvs-fleet/contract'
 import type { Clock } from '../ports.ts'
 import type { InForce, ServiceChange, StateChange } from '../state/candidate.ts'
 import type { Health, HealthOf, HealthSource } from './health.ts'
 import { WHOLE } from './level-shares.ts'
 import type { Now } from './member.ts'
-import { weigh, type Memory } from './weigh.ts'
+import { weigh, type Memory, type Weighed } from './weigh.ts'
+import { WeightChangeLog, type WeighedChange } from './weight-changes.ts'
 
 /** A service whose weights may differ from intent, or may come to. */
 type Tracked = {
@@ -31,6 +32,7 @@ export class Weighing {
   /** Of a life before this one, until it is used. */
   private readonly remembered: Map<string, Memory>
   private readonly tracked = new Map<string, Tracked>()
+  private readonly changeLog: WeightChangeLog
   private contactMs: number | undefined
   /** What was last explained; undefined once anything was weighed since. */
   private said: Explained | undefined
@@ -46,6 +48,7 @@ export class Weighing {
     this.clock = given.clock
     this.health = given.health
     this.remembered = new Map(given.remembered)
+    this.changeLog = new WeightChangeLog(given.clock.wallMs())
   }
 
   /** The control plane answered, whatever it said. */
@@ -56,18 +59,25 @@ export class Weighing {
   /** A change of intent as a change of what is to be in the kernel. */
   admit(change: StateChange): StateChange {
     const services = new Map<string, ServiceChange>()
+    const changes: WeighedChange[] = []
     const now = this.now()
     for (const [key, { after }] of change.services) {
       const before = this.inForce.services.get(key)
       if (after === undefined) {
         this.tracked.delete(key)
         this.said = undefined
+        services.set(key, { before, after })
+        continue
       }
-      services.set(key, {
-        before,
-        after: after === undefined ? undefined : this.weighOne(key, after, now),
-      })
+      const intentBefore = this.tracked.get(key)?.intent ?? before
+      const { service, explain } = this.weighOne(key, after, now)
+      services.set(key, { before, after: service })
+      if (before === undefined || intentBefore === undefined) continue
+      // Plain before and after, as most are: all that changed is intent.
+      if (before === intentBefore && service === after) continue
+      changes.push({ before, after: service, intentBefore, intentAfter: after, explain })
     }
+    this.changeLog.note(changes, now.wallMs)
     return { ...change, services }
   }
 
@@ -85,14 +95,18 @@ export class Weighing {
   round(): StateChange | undefined {
     const now = this.now()
     const services = new Map<string, ServiceChange>()
+    const changes: WeighedChange[] = []
     for (const key of this.due(now)) {
       const before = this.inForce.services.get(key)
       if (before === undefined) continue
-      const after = this.weighOne(key, this.tracked.get(key)?.intent ?? before, now)
+      const intent = this.tracked.get(key)?.intent ?? before
+      const { service: after, explain } = this.weighOne(key, intent, now)
       if (sameWeights(before, after)) continue
       this.inForce.services.set(key, after)
       services.set(key, { before, after })
+      changes.push({ before, after, intentBefore: intent, intentAfter: intent, explain })
     }
+    this.changeLog.note(changes, now.wallMs)
     if (services.size === 0) return undefined
     return { host: this.inForce.host, hostChanged: false, services }
   }
@@ -117,6 +131,15 @@ export class Weighing {
     return this.said
   }
 
+  /** What became of weights, as far as the control plane does not know it yet. */
+  get changes(): WeightChanges | null {
+    return this.changeLog.report
+  }
+
+  noteReported(count: number): void {
+    this.changeLog.noteReported(count)
+  }
+
   /** What a later life must know so as not to send clients to the dead, or all at once to where they were not. */
   get memory(): ReadonlyMap<string, Memory> {
     const memory = new Map<string, Memory>()
@@ -137,7 +160,11 @@ export class Weighing {
     return keys
   }
 
-  private weighOne(key: string, intent: ServiceState, now: Now): ServiceState {
+  private weighOne(
+    key: string,
+    intent: ServiceState,
+    now: Now,
+  ): Pick<Weighed, 'service' | 'explain'> {
     const held = this.tracked.get(key)
     const before = held?.intent ?? this.inForce.services.get(key)
     const memory = held?.memory ?? this.remembered.get(key)
@@ -145,10 +172,11 @@ export class Weighing {
     const healthOf = this.health?.healthOf ?? nobodyChecks(memory, now)
     this.said = undefined
     // Most services are such, and there may be thousands of them.
-    if (memory === undefined && isPlain(intent, healthOf)) return intent
+    if (memory === undefined && isPlain(intent, healthOf))
+      return { service: intent, explain: noneOf }
     const { contactMs } = this
     const weighed = weigh(intent, { healthOf, now, before, memory, contactMs })
-    const { service, otherCount, nextMs } = weighed
+    const { otherCount, nextMs } = weighed
     const isForgotten = nextMs === null && weighed.memory.members.size === 0 && otherCount === 0
     if (isForgotten && intent.policy === undefined) this.tracked.delete(key)
     else
@@ -160,12 +188,16 @@ export class Weighing {
         at: now,
         contactMs,
       })
-    return service
+    return weighed
   }
 
   private now(): Now {
     return { monotonicMs: this.clock.monotonicMs(), wallMs: this.clock.wallMs() }
   }
+}
+
+function noneOf(): WeighedDestination[] {
+  return []
 }
 
 /** Nothing that could make a weight another one than intent's. */

@@ -24,6 +24,7 @@ const report: StatusReport = {
   drainProgress: [],
   weights: [],
   weightCount: 0,
+  weightChanges: null,
   capabilities: null,
   doctor: null,
   health: null,

@@ -8,9 +8,8 @@ import {
   type HealthReport,
   type HealthVerdict,
 } from '@lvs-fleet/contract'
+import { checkHealth, healthReport } from '../../../../test/fixtures/health-reports.ts'
 import { mergeHealth, type Observer } from './health.ts'
-
-const AT = '2026-11-23T12:00:00.000Z'
 
 const check: CheckState = {
   key: 'k1',
@@ -30,29 +29,16 @@ const check: CheckState = {
 }
 
 function health(state: HealthVerdict, broken: HealthClass | null, key = 'k1'): CheckHealth {
-  const { realServer, address, port } = check
   const detail = state === 'up' ? 'connected' : 'no answer'
-  return {
-    key,
-    kind: 'tcp',
-    realServer,
-    address,
-    port,
-    state,
-    class: broken,
-    since: AT,
-    detail,
-    latencyMs: null,
-  }
+  return checkHealth({ ...check, key }, { state, class: broken, detail })
 }
 
 function reportOf(
   checks: readonly CheckHealth[],
   counts: Partial<HealthReport['counts']> = {},
 ): HealthReport {
-  const all = { up: 0, down: 0, held: 0, unknown: 0 }
-  for (const { state } of checks) all[state]++
-  return { counts: { ...all, ...counts }, checks: [...checks], events: [] }
+  const report = healthReport(checks)
+  return { ...report, counts: { ...report.counts, ...counts } }
 }
 
 function sees(director: string, state: HealthVerdict, broken: HealthClass | null = null): Observer {

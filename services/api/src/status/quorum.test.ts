@@ -1,7 +1,8 @@
 /** Rows: votes of directors and verdicts that stand → verdicts to make, renew and end. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ip, type CheckHealth, type HealthReport } from '@lvs-fleet/contract'
+import type { CheckHealth } from '@lvs-fleet/contract'
+import { checkHealth, healthReport } from '../../../../test/fixtures/health-reports.ts'
 import { twoSites, edit } from '../../../../test/fixtures/two-sites.ts'
 import { compileFleet } from '../compile/compile.ts'
 import { countVotes, decideQuorum, type Count, type Voter } from './quorum.ts'
@@ -134,7 +135,7 @@ const fleet = twoSites((document) => {
 })
 const { hosts } = compileFleet(fleet)
 
-type Said = { state: CheckHealth['state']; class?: CheckHealth['class'] }
+type Said = Partial<Pick<CheckHealth, 'state' | 'class'>>
 
 /** What a director says of rs-a1; of the others that they are up. */
 function voter(
@@ -145,21 +146,10 @@ function voter(
   const state = hosts.get(`director/${director}`)?.state
   assert.ok(state !== undefined)
   if (said === null) return { director, services: state.services, report: null, isRecent: false }
-  const checks = state.checks.map((check): CheckHealth => ({
-    key: check.key,
-    kind: 'tcp',
-    realServer: check.realServer,
-    address: ip('10.1.0.11'),
-    port: 80,
-    ...(check.realServer === 'rs-a1' ? { class: null, ...said } : { state: 'up', class: null }),
-    since: '2026-11-24T11:00:00Z',
-    detail: '',
-    latencyMs: null,
-  }))
-  const list = isCut ? checks.slice(0, 0) : checks
-  const down = checks.filter((one) => one.state === 'down').length
-  const counts = { up: checks.length - down, down, held: 0, unknown: 0 }
-  const report: HealthReport = { counts, checks: list, events: [] }
+  const checks = state.checks.map((check) =>
+    checkHealth(check, check.realServer === 'rs-a1' ? said : {}),
+  )
+  const report = { ...healthReport(checks), ...(isCut ? { checks: [] } : {}) }
   return { director, services: state.services, report, isRecent }
 }
 

@@ -21,10 +21,10 @@ import { events, eventStream } from './schema.ts'
 
 export const EVENTS_CHANNEL = 'lvsfleet_events'
 
-/** What is kept: events after `prunedId` up to `lastId`. */
 const severitySchema = z.enum(EVENT_SEVERITIES)
 const detailSchema = z.record(z.string(), z.unknown())
 
+/** What is kept: events after `prunedId` up to `lastId`. */
 export type EventBounds = { readonly lastId: number; readonly prunedId: number }
 
 /** Writes events, and tells every process of the last id once this transaction is committed. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import {
+  ip,
   serviceKey,
   type CheckHealth,
-  type HealthReport,
   type ServiceState,
   type StatusReport,
   type WeighedDestination,
@@ -12,6 +12,7 @@ import {
 } from '@lvs-fleet/contract'
 import { makeReport } from '../../../../../test/fakes/agent-client.ts'
 import { destination, service } from '../../../../../test/fakes/states.ts'
+import { checkHealth, healthReport as health } from '../../../../../test/fixtures/health-reports.ts'
 import type { NewEvent } from '../event.ts'
 import { REPORT_EVENTS_MAX, reportEvents } from './report-events.ts'
 import { servicesByKey, type Seen } from './seen.ts'
@@ -54,31 +55,11 @@ function check(
   state: CheckHealth['state'],
   changed: Partial<CheckHealth> = {},
 ): CheckHealth {
-  const broken = state === 'down' ? ('server-down' as const) : null
-  return {
-    key,
-    kind: 'tcp',
-    realServer: `rs-${key}`,
-    address: '10.1.0.11' as CheckHealth['address'],
-    port: 80,
-    state,
-    class: broken,
-    since: '2026-11-28T12:00:05.000Z',
-    detail: state === 'up' ? 'connected' : 'connection refused',
-    latencyMs: null,
-    ...changed,
-  }
-}
-
-function health(checks: readonly CheckHealth[], events: HealthReport['events'] = []): HealthReport {
-  const count = (state: string) => checks.filter((one) => one.state === state).length
-  const counts = {
-    up: count('up'),
-    down: count('down'),
-    held: count('held'),
-    unknown: count('unknown'),
-  }
-  return { counts, checks: [...checks], events }
+  const asked = { key, realServer: `rs-${key}`, address: ip('10.1.0.11'), port: 80 }
+  const detail = state === 'up' ? 'connected' : 'connection refused'
+  const since = '2026-11-28T12:00:05.000Z'
+  const tcp = { ...asked, probe: { kind: 'tcp' } } as const
+  return checkHealth(tcp, { state, since, detail, ...changed })
 }
 
 function flap(key: string, at: string, from: CheckHealth['state'], to: CheckHealth['state']) {
@@ -109,6 +90,26 @@ function weighed(
 }
 
 const weights = (...list: WeighedDestination[]) => ({ weights: list, weightCount: list.length })
+type Step = readonly [number: number, at: string, from: number, now: WeighedDestination]
+
+/** Changes that an agent lists; one at intent's own weight has no factors. */
+function changes(
+  steps: readonly Step[],
+  { since = '2026-11-28T11:00:00.000Z', count = steps.length, droppedCount = 0 } = {},
+): Pick<StatusReport, 'weightChanges'> {
+  const list = steps.map(([number, at, from, now]) => {
+    const { weight: to, factors, ...where } = now
+    return { ...where, number, at, from, to, factors: to === 100 ? [] : factors }
+  })
+  return { weightChanges: { since, count, droppedCount, list } }
+}
+
+const DIED = weighed('10.1.0.11:80', 0, { health: 0 }, { health: 'server-down: refused' })
+const CAME: Step = [2, '2026-11-28T12:00:08.000Z', 0, weighed('10.1.0.11:80', 100, {})]
+const WENT: Step = [1, '2026-11-28T12:00:06.000Z', 100, DIED]
+const WENT_TOLD = `warning weight.changed: weight of rs-10.1.0.11 in ${WEB.name} on dir-a: 100 to 0, health 1 to 0: server-down: refused`
+const CAME_TOLD = `info weight.changed: weight of rs-10.1.0.11 in ${WEB.name} on dir-a: 0 to 100, health 0 to 1: as intent says`
+
 const drain = (remainingSeconds: number, connections: number) => ({
   drains: [{ service: KEY, destination: '10.1.0.13:80', remainingSeconds, connections }],
   drainCount: 1,
@@ -237,6 +238,46 @@ const ROWS: { name: string; given: Seen; want: string[] }[] = [
     ],
   },
   {
+    name: 'a weight that went and came back between two reports',
+    given: seen({}, changes([WENT, CAME])),
+    want: [WENT_TOLD, CAME_TOLD],
+  },
+  {
+    name: 'a weight that went, and is listed as gone, once',
+    given: seen({}, { ...weights(DIED), ...changes([WENT]) }),
+    want: [WENT_TOLD],
+  },
+  {
+    name: 'changes that the report before had, once',
+    given: seen({ ...weights(DIED), ...changes([WENT]) }, changes([WENT, CAME])),
+    want: [CAME_TOLD],
+  },
+  {
+    name: 'changes of another life of the agent, whatever their numbers',
+    given: seen(
+      changes([], { count: 9, since: '2026-11-28T10:00:00.000Z' }),
+      changes([WENT, CAME]),
+    ),
+    want: [WENT_TOLD, CAME_TOLD],
+  },
+  {
+    name: 'changes that no report lists are counted',
+    given: seen(changes([], { count: 5, droppedCount: 2 }), {
+      ...changes([], { count: 12, droppedCount: 9 }),
+    }),
+    want: [
+      'warning events.more: 7 more changes on dir-a; what stands now: lvsfleet status, lvsfleet health',
+    ],
+  },
+  {
+    name: 'but not those that can be concluded',
+    given: seen({}, { ...weights(DIED), ...changes([], { count: 3, droppedCount: 3 }) }),
+    want: [
+      WENT_TOLD,
+      'warning events.more: 2 more changes on dir-a; what stands now: lvsfleet status, lvsfleet health',
+    ],
+  },
+  {
     name: 'a destination that left the state has a drain, and no weight any more',
     given: seen(weights(weighed('10.1.0.99:80', 0, { health: 0 })), drain(60, 12)),
     want: [
@@ -303,6 +344,35 @@ describe('reports make events', () => {
     )
   })
 
+  test('each step of a share between two reports is an event of its own', () => {
+    const placed = (address: string, level: number) =>
+      destination(address, { weight: 100, placement: { level, site: 'site-a', fullWeight: 100 } })
+    const web = service('10.1.0.100', [placed('10.1.0.11', 0), placed('10.1.0.13', 1)])
+    const share = (at: string, weight: number, to: number) => {
+      const why = { levelShare: `level 1 takes ${to} %` }
+      const said = weighed('10.1.0.13:80', weight, { levelShare: to / 100 }, why)
+      const factors = said.factors.map((one) => ({ ...one, since: at }))
+      return { ...said, factors }
+    }
+    const quiet = share('2026-11-28T11:00:00.000Z', 0, 0)
+    const [first, second] = ['2026-11-28T12:00:01.000Z', '2026-11-28T12:00:05.000Z'] as const
+    const steps: Step[] = [
+      [1, first, 0, share(first, 20, 20)],
+      [2, second, 20, share(second, 30, 30)],
+    ]
+    const now = { ...weights(share(second, 30, 30)), ...changes(steps) }
+    const events = reportEvents(seen(weights(quiet), now, { in: [web] }))
+    assert.deepEqual(
+      events.map(({ kind, at, message }) => [kind, at.toISOString(), message.split(', ')[1]]),
+      [
+        ['level.changed', first, 'from 0 %'],
+        ['level.changed', second, 'from 20 %'],
+        ['weight.changed', first, 'levelShare 0 to 0.2: level 1 takes 20 %'],
+        ['weight.changed', second, 'levelShare 0.2 to 0.3: level 1 takes 30 %'],
+      ],
+    )
+  })
+
   test('panic: nobody is up, and yet the weights stand; and its end', () => {
     const allDown = { health: health([check('c1', 'down'), check('c2', 'down')]) }
     const began = reportEvents(
@@ -346,23 +416,28 @@ describe('reports make events', () => {
       held: fc.option(fc.string({ maxLength: 20 })),
       checks: fc.array(states, { maxLength: 4 }),
       weight: fc.option(fc.nat(200)),
+      changed: fc.nat(3),
+      dropped: fc.nat(3),
       drains: fc.boolean(),
       drift: fc.nat(3),
       generation: fc.option(fc.nat(3)),
     })
     fc.assert(
       fc.property(reports, reports, (a, b) => {
-        const [before, now] = [a, b].map(({ held, checks, weight, drains, drift, generation }) => ({
-          held,
-          health: health(checks.map((state, n) => check(`c${n}`, state))),
-          ...(weight === null
-            ? {}
-            : weights(weighed('10.1.0.11:80', weight, { health: weight / 100 }))),
-          ...(drains ? drain(30, 2) : {}),
-          driftCount: drift,
-          applied:
-            generation === null ? null : { epoch: 1, generation: generation + 1, digest: 'x' },
-        }))
+        const [before, now] = [a, b].map(
+          ({ held, checks, weight, drains, drift, generation, ...more }) => ({
+            held,
+            health: health(checks.map((state, n) => check(`c${n}`, state))),
+            ...(weight === null
+              ? {}
+              : weights(weighed('10.1.0.11:80', weight, { health: weight / 100 }))),
+            ...changes([WENT, CAME, WENT].slice(0, more.changed), { droppedCount: more.dropped }),
+            ...(drains ? drain(30, 2) : {}),
+            driftCount: drift,
+            applied:
+              generation === null ? null : { epoch: 1, generation: generation + 1, digest: 'x' },
+          }),
+        )
         assert.ok(before && now)
         assert.deepEqual(reportEvents(seen(now, now)), [])
         for (const event of reportEvents(seen(before, now))) {

@@ -1,6 +1,8 @@
 /**
  * Effective weights and shares of levels: what two reports of one director explain → each weight and share that moved,
- * with the factor that moved it. Reports list what differs from intent, so what is not listed has intent's own weight.
+ * with the factor that moved it. First the changes that the agent lists, one after the other; then what the reports' own
+ * lists say besides, for agents that list none and changes that were too many. Reports list what differs from intent, so
+ * what is not listed has intent's own weight.
  */
 import {
   destinationKey,
@@ -8,6 +10,7 @@ import {
   type Level,
   type StatusReport,
   type WeighedDestination,
+  type WeightChange,
   type WeightFactor,
 } from '@lvs-fleet/contract'
 import type { NewEvent } from '../event.ts'
@@ -18,6 +21,8 @@ type Moved = {
   readonly before: WeighedDestination | undefined
   readonly now: WeighedDestination | undefined
   readonly published: DestinationState | undefined
+  /** As its agent noted it; absent where it is concluded. */
+  readonly change?: WeightChange
 }
 
 export function weightEvents(seen: Seen): NewEvent[] {
@@ -25,24 +30,69 @@ export function weightEvents(seen: Seen): NewEvent[] {
   return [...levelEvents(moved, seen), ...moved.flatMap((one) => weightEvent(one, seen))]
 }
 
-/** Each destination that either report explains, as far as both say enough of it. */
-function movedBetween({ before, now, services }: Seen): Moved[] {
-  const old = byName(before?.weights ?? [])
+/** Changes of weights since the report before that nothing tells: the agent dropped them, and the reports' lists lack them. */
+export function untoldChanges(seen: Seen): number {
+  const { weightChanges } = seen.now
+  if (weightChanges === null) return 0
+  const old = seen.before?.weightChanges
+  const droppedBefore = old?.since === weightChanges.since ? old.droppedCount : 0
+  const dropped = weightChanges.droppedCount - droppedBefore
+  if (dropped <= 0) return 0
+  const concluded = movedBetween(seen).filter(({ change }) => change === undefined)
+  const told = concluded.flatMap((one) => weightEvent(one, seen)).length
+  return Math.max(0, dropped - told)
+}
+
+/** In the order in which they happened, as far as the reports say enough. */
+function movedBetween(seen: Seen): Moved[] {
+  const { before, now } = seen
+  const known = byName(before?.weights ?? [])
+  const followed = new Set<string>()
+  const listed = freshChanges(seen).map((change): Moved => {
+    const { service, destination, realServer, to: weight, factors } = change
+    const name = nameOf(change)
+    const was = known.get(name)
+    const is =
+      factors.length === 0 ? undefined : { service, destination, realServer, weight, factors }
+    if (is === undefined) known.delete(name)
+    else known.set(name, is)
+    followed.add(name)
+    return { before: was, now: is, published: publishedOf(change, seen), change }
+  })
   const fresh = byName(now.weights)
   const isWholeBefore = before === null || isWhole(before)
-  const names = [...new Set([...fresh.keys(), ...old.keys()])]
-  return names.flatMap((name) => {
-    const one = { before: old.get(name), now: fresh.get(name) }
-    if (one.before === undefined && !isWholeBefore) return []
+  const names = [...new Set([...fresh.keys(), ...known.keys()])]
+  const concluded = names.flatMap((name): Moved[] => {
+    const one = { before: known.get(name), now: fresh.get(name) }
+    if (one.before === undefined && !isWholeBefore && !followed.has(name)) return []
     if (one.now === undefined && !isWhole(now)) return []
     const said = one.now ?? one.before
-    const published = services
-      .get(said?.service ?? '')
-      ?.destinations.find((destination) => destinationKey(destination) === said?.destination)
+    const published = said && publishedOf(said, seen)
     // It left the state: its drain is told, not its weight.
     if (one.now === undefined && published === undefined) return []
     return [{ ...one, published }]
   })
+  return [...listed, ...concluded]
+}
+
+/** Those that the report before did not count; a report that came twice brings none. */
+function freshChanges({ before, now }: Seen): readonly WeightChange[] {
+  const { since, list } = now.weightChanges ?? { since: '', list: [] }
+  const old = before?.weightChanges
+  const told = old?.since === since ? old.count : 0
+  return list.filter(({ number }) => number > told)
+}
+
+type Named = Pick<WeighedDestination, 'service' | 'destination'>
+
+function nameOf({ service, destination }: Named): string {
+  return `${service} > ${destination}`
+}
+
+function publishedOf({ service, destination }: Named, seen: Seen): DestinationState | undefined {
+  return seen.services
+    .get(service)
+    ?.destinations.find((candidate) => destinationKey(candidate) === destination)
 }
 
 function isWhole({ weights, weightCount }: Weights): boolean {
@@ -50,24 +100,24 @@ function isWhole({ weights, weightCount }: Weights): boolean {
 }
 
 function byName(list: readonly WeighedDestination[]): Map<string, WeighedDestination> {
-  return new Map(list.map((one) => [`${one.service} > ${one.destination}`, one]))
+  return new Map(list.map((one) => [nameOf(one), one]))
 }
 
-function weightEvent({ before, now, published }: Moved, seen: Seen): NewEvent[] {
-  const said = now ?? before
+function weightEvent({ before, now, published, change }: Moved, seen: Seen): NewEvent[] {
+  const said = change ?? now ?? before
   if (said === undefined) return []
-  const from = before?.weight ?? intentOf(now)
-  const to = now?.weight ?? published?.weight ?? intentOf(before)
+  const from = change?.from ?? before?.weight ?? intentOf(now)
+  const to = change?.to ?? now?.weight ?? published?.weight ?? intentOf(before)
   if (from === to) return []
   const reason = reasonOf(before, now)
   const service = seen.services.get(said.service)
-  const subject = `${said.service} > ${said.destination}`
+  const subject = nameOf(said)
   const where = `${said.realServer} in ${service?.name ?? said.service} on ${seen.name}`
   return [
     hostEvent(seen, {
       kind: 'weight.changed',
       severity: to === 0 ? 'warning' : 'info',
-      at: momentOf(reason.since, seen.at),
+      at: momentOf(change?.at ?? reason.since, seen.at),
       realServer: said.realServer,
       virtualServices: service === undefined ? [] : [service.name],
       subject,
@@ -117,26 +167,33 @@ function reasonOf(
   return { text: changed.map(({ text }) => text).join('; '), since: since.at(-1) ?? null }
 }
 
-/** One event for each level of a service whose share moved, whatever number of destinations it has. */
+/** One event for each step of a level's share, whatever number of destinations the level has. */
 function levelEvents(moved: readonly Moved[], seen: Seen): NewEvent[] {
+  const shares = new Map<string, number>()
   const told = new Set<string>()
-  return moved.flatMap(({ before, now, published }) => {
-    const said = now ?? before
-    const level = published?.placement?.level
-    if (said === undefined || level === undefined) return []
-    const name = `${said.service} ${level}`
-    const from = shareOf(before, level)
+  return moved.flatMap(({ before, now, published, change }) => {
+    const said = change ?? now ?? before
+    const placement = published?.placement
+    if (said === undefined || placement === undefined) return []
+    const { level, site } = placement
+    // Capacities of sites make one share of a level different numbers in each.
+    const place = `${said.service} ${level} ${site}`
+    const from = shares.get(place) ?? shareOf(before, level)
     const to = shareOf(now, level)
-    if (from === to || told.has(name)) return []
-    told.add(name)
+    shares.set(place, to)
+    if (from === to) return []
+    const factor = factorOf(now, 'levelShare')
+    const [cause = ''] = (factor?.why ?? `${levelName(level)} is as intent says`).split('; ')
+    const since = factor?.since ?? change?.at ?? null
+    const step = `${said.service} ${level} ${since} ${cause}`
+    if (told.has(step)) return []
+    told.add(step)
     const virtualService = seen.services.get(said.service)?.name ?? said.service
-    const why = factorOf(now, 'levelShare')?.why ?? `${levelName(level)} is as intent says`
-    const [cause = ''] = why.split('; ')
     return [
       hostEvent(seen, {
         kind: 'level.changed',
         severity: 'warning',
-        at: momentOf(factorOf(now, 'levelShare')?.since ?? null, seen.at),
+        at: momentOf(since, seen.at),
         virtualServices: [virtualService],
         subject: `${said.service} ${levelName(level)}`,
         cause,
