@@ -10,6 +10,7 @@ import {
   addressKey,
   destinationKey,
   guePortKey,
+  haveSameEnds,
   markKey,
   serviceKey,
   sourceNatKey,
@@ -48,6 +49,20 @@ export function diffByKey<A, B>(
     }
   }
   return { created, kept, removed: [...rest.values()] }
+}
+
+/** Most changes of a service leave its destinations where they are: no keys are needed then. Undefined where they do not. */
+function pairInOrder<A extends DestinationRef, B extends DestinationRef>(
+  desired: readonly A[],
+  current: readonly B[],
+): KeyedDiff<A, B> | undefined {
+  if (!haveSameEnds(desired, current)) return undefined
+  const kept: (readonly [A, B])[] = []
+  for (const [i, item] of current.entries()) {
+    const wanted = desired[i]
+    if (wanted !== undefined) kept.push([wanted, item])
+  }
+  return { created: [], kept, removed: [] }
 }
 
 /** Ops that turn `current` into `desired`, both published states of one host. */
@@ -117,12 +132,9 @@ export function diffService(
       to: serviceConfig(desired),
     })
   }
-  const destinations = diffByKey(
-    desired.destinations,
-    current.destinations,
-    destinationKey,
-    destinationKey,
-  )
+  const destinations =
+    pairInOrder(desired.destinations, current.destinations) ??
+    diffByKey(desired.destinations, current.destinations, destinationKey, destinationKey)
   for (const destination of destinations.created) {
     edits.push({
       kind: 'destination.create',

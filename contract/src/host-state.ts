@@ -328,6 +328,17 @@ export function destinationKey(ref: DestinationRef): string {
   return endpoint(ref)
 }
 
+/** The same destinations in the same order, whatever their settings. */
+export function haveSameEnds(a: readonly DestinationRef[], b: readonly DestinationRef[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((end, i) => {
+      const other = b[i]
+      return end === other || (end.address === other?.address && end.port === other.port)
+    })
+  )
+}
+
 /** `10.1.0.100@lvsfleet0` or `10.1.0.100@holding 10.1.0.10`. */
 export function addressKey(state: AddressState): string {
   return `${state.address}@${'device' in state.place ? state.place.device : `holding ${state.place.holding}`}`

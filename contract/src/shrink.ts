@@ -3,7 +3,13 @@
  * Pure. The API refuses such a mutation unless it is allowed, and the agent holds such a state on its
  * own, so that neither a slip nor a bug on one side empties a director.
  */
-import { destinationKey, serviceKey, type HostState, type ServiceState } from './host-state.ts'
+import {
+  destinationKey,
+  haveSameEnds,
+  serviceKey,
+  type HostState,
+  type ServiceState,
+} from './host-state.ts'
 
 /** More than this share of a host's virtual services in one change is too much. */
 export const SHRINK_SERVICES_MAX = 0.25
@@ -60,6 +66,7 @@ export function shrinkOf(
 }
 
 function removedFrom(before: ServiceState, after: ServiceState): number {
+  if (haveSameEnds(before.destinations, after.destinations)) return 0
   const kept = new Set(after.destinations.map(destinationKey))
   return before.destinations.filter((destination) => !kept.has(destinationKey(destination))).length
 }

@@ -3,7 +3,7 @@
  * last look and our own writes say, nothing of it is in trouble or drains, and nothing leaves. A plan made from
  * that is one message for one changed weight; where somebody was quicker the kernel refuses, and then we look.
  */
-import { destinationKey, type ServiceState } from '@lvs-fleet/contract'
+import { destinationKey, haveSameEnds, type ServiceState } from '@lvs-fleet/contract'
 import type { ObservedDestination } from '../kernel/kernel.ts'
 import { hasDrains } from '../plan/drain-look.ts'
 import type { World } from './world.ts'
@@ -35,9 +35,10 @@ export function recall(
   }
   // What drains may be gone already, and one whose drain was cancelled too.
   if (hasDrains(before) || hasDrains(after)) return undefined
-  const staying = new Set(after.destinations.map(destinationKey))
-  if (!before.destinations.every((destination) => staying.has(destinationKey(destination)))) {
-    return undefined
+  if (!haveSameEnds(before.destinations, after.destinations)) {
+    const staying = new Set(after.destinations.map(destinationKey))
+    const isLeft = before.destinations.some((one) => !staying.has(destinationKey(one)))
+    if (isLeft) return undefined
   }
   return before.destinations.map((destination) => ({ ...destination, ...NOT_COUNTED }))
 }

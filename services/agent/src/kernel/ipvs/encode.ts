@@ -41,6 +41,9 @@ const COMMANDS = {
   'destination.remove': IPVS_CMD_DEL_DEST,
 } as const satisfies Record<IpvsOp['kind'], number>
 
+const ENDS_MAX = 4_096
+
+type EncodedEnd = { readonly port: number; readonly bytes: Uint8Array }
 type EncodedSettings = {
   readonly family: number
   readonly config: DestinationConfig
@@ -53,6 +56,8 @@ export class IpvsEncoder {
   private lastService: ServiceRef | undefined
   private lastKey: Uint8Array = new Uint8Array(0)
   private lastSettings: EncodedSettings | undefined
+  /** By address: few real servers stand behind many virtual services, mostly on one port. */
+  private readonly ends = new Map<string, EncodedEnd>()
 
   constructor(family: number) {
     this.family = family
@@ -109,9 +114,20 @@ export class IpvsEncoder {
   /** The whole IPVS_CMD_ATTR_DEST attribute: ten thousands of them are what a cold start consists of. */
   private destination(writer: MessageWriter, end: DestinationRef, to: DestinationConfig): void {
     const at = writer.openAttribute(IPVS_CMD_ATTR_DEST | NLA_F_NESTED)
-    DESTINATION_END.encode(writer, { address: ipToBytes(end.address), port: end.port })
+    writer.raw(this.encodedEnd(end))
     writer.raw(this.encodedSettings(familyNumber(end.address), to))
     writer.closeAttribute(at)
+  }
+
+  private encodedEnd({ address, port }: DestinationRef): Uint8Array {
+    const known = this.ends.get(address)
+    if (known?.port === port) return known.bytes
+    const writer = new MessageWriter(Buffer.alloc(32))
+    DESTINATION_END.encode(writer, { address: ipToBytes(address), port })
+    const bytes = writer.bytes.subarray(0, writer.offset)
+    if (this.ends.size >= ENDS_MAX) this.ends.clear()
+    this.ends.set(address, { port, bytes })
+    return bytes
   }
 
   private encodedSettings(family: number, to: DestinationConfig): Uint8Array {
