@@ -40,6 +40,12 @@ export const GUE_PORTS = [6080, 6081] as const
 /** What a real server needs for every row; its one GRE device takes packets without a checksum, later only those with one. */
 export const GRE_DEVICE = `edit-gre mode gre local ${SERVER.ipv4} remote ${DIRECTOR.ipv4}`
 
+/**
+ * As compile has it for every director of DR and TUN: a client's port that comes back within two minutes is a new connection. Else it
+ * goes to the destination that it went to before, and to nobody where that one was removed.
+ */
+const REUSE = { key: 'net.ipv4.vs.conn_reuse_mode', value: '2', accept: ['2', '3'] }
+
 const FIRST_PORT = 8001
 const nat: Side = { forwarding: { method: 'nat' } }
 const dr: Side = { forwarding: { method: 'dr' } }
@@ -250,6 +256,7 @@ export function stateOf(rows: readonly EditRow[], side: 'from' | 'to'): HostStat
       address: VIPS[family],
       place: { holding: DIRECTOR[family] },
     })),
+    sysctls: [REUSE],
     services: rows.map((row) => serviceOf(row, row[side])),
   }
 }

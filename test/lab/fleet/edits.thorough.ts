@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
-import { serviceKey, type HostState } from '@lvs-fleet/contract'
+import { serviceKey, type AddressPlace, type HostState } from '@lvs-fleet/contract'
 import { buildAgent } from '../../../scripts/build.ts'
 import { startLab, type Lab } from '../lab.ts'
 import type { Hold } from '../host/traffic.ts'
@@ -33,6 +33,9 @@ const CLIENT = 'cl-a'
 const PATIENT = { withinMs: 30_000, everyMs: 500 }
 /** Longer than a server goes on sending into a connection that nobody acknowledges. */
 const CARRY_MS = 4_000
+
+/** How long a VIP that left the state stays on its interface. */
+const LINGER_SECONDS = 1
 
 /** Of one destination by the other and back, while clients ask. */
 const REPLACEMENTS = 10
@@ -153,6 +156,33 @@ describe('edits of what stands', { timeout: 600_000 }, () => {
       await lab.unserve(OTHER_SERVER.name)
     })
   }
+
+  it('place of a VIP: the same interface by another name is no change, and takes nothing away later', async () => {
+    const [row] = REPLACE_ROWS
+    assert.ok(row !== undefined)
+    const { port, from } = row
+    const placed = (place: AddressPlace): HostState => ({
+      ...replacedState(port, from),
+      addresses: [{ address: VIPS.ipv4, place }],
+      lingerSeconds: LINGER_SECONDS,
+    })
+    await apply('placed', placed({ holding: DIRECTOR.ipv4 }))
+    await lab.serve(SERVER.name, { ports: [port] })
+    const url = `http://${VIPS.ipv4}:${port}/`
+    const load = await lab.load(CLIENT, { url, ratePerSecond: 20, timeoutMs: 5_000 })
+    const writes = await writesDuring(lab, DIRECTOR.name, async () => {
+      for (let n = 0; n < 3; n++) {
+        await apply('placed', placed({ device: 'eth0' }))
+        await sleep(LINGER_SECONDS * 1_000)
+      }
+    })
+    const { errors } = await load.stop()
+    // What drains of the rows before may leave meanwhile, which is IPVS' affair.
+    const onInterfaces = writes.filter((write) => write.startsWith('rtnetlink'))
+    assert.deepEqual([onInterfaces, errors], [[], {}])
+    assert.match(await lab.sh(DIRECTOR.name, 'ip addr show dev eth0'), /inet 10\.1\.0\.150\/32/)
+    await lab.unserve(SERVER.name)
+  })
 
   async function connectAll(): Promise<void> {
     const ports = EDIT_ROWS.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port)

@@ -30,6 +30,17 @@ export function twoSiteIntent(): Record<string, Record<string, Record<string, un
   >
 }
 
+type StartOptions = {
+  /** With a fresh join token. */
+  readonly enrol?: boolean
+  readonly selfChecks?: boolean
+  readonly pathSeconds?: number
+  /** Words before the command, such as those that make it another user's. */
+  readonly as?: readonly string[]
+  /** Another agent than this checkout's. */
+  readonly bundle?: string
+}
+
 export class FleetLab implements AsyncDisposable {
   readonly controller: Controller
   readonly lab: Lab
@@ -98,14 +109,17 @@ export class FleetLab implements AsyncDisposable {
   /** Starts the agent of a host; the first time with a fresh join token, later from its own identity. */
   async startAgent(
     name: string,
-    { enrol = true, selfChecks = false, pathSeconds = 300 } = {},
+    { enrol = true, selfChecks = false, pathSeconds = 300, as = [], bundle }: StartOptions = {},
   ): Promise<Process> {
     // Six hosts that try out one emulated kernel at once would take the time that is measured here.
     const env: Record<string, string> = { LVSFLEET_SELF_CHECKS: selfChecks ? 'on' : 'off' }
     env['LVSFLEET_PATH_SECONDS'] = String(pathSeconds)
     if (enrol) env['LVSFLEET_TOKEN'] = await this.joinToken(name)
     const startedAt = Date.now()
-    const agent = await this.lab.spawn(name, this.agentCommand(name), {
+    const command = this.agentCommand(name).map((word) =>
+      word === this.bundle ? (bundle ?? word) : word,
+    )
+    const agent = await this.lab.spawn(name, [...as, ...command], {
       name: `agent-${name}`,
       env,
     })

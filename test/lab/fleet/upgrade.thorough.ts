@@ -19,6 +19,22 @@ const NEXT_BUNDLE = fileURLToPath(new URL('../../../dist/next/lvsfleet-agent.mjs
 const USER = 64_999
 /** CAP_NET_ADMIN is bit 12 (include/uapi/linux/capability.h). */
 const NET_ADMIN = (1n << 12n).toString(16).padStart(16, '0')
+const ARP_IGNORE = 'net.ipv4.conf.all.arp_ignore'
+const SHOW = [
+  `ip -o addr | sed 's/^[0-9]*: //' | grep -v fe80`,
+  `ip -o tunnel show | grep lvsf; ip -o -6 tunnel show | grep lvsf`,
+  // The elements of a set have no order.
+  `nft list ruleset | tr ',{}' '\\n' | sed 's/^[ \\t]*//; s/ *$//'`,
+  `sysctl ${ARP_IGNORE}`,
+].join('\n')
+/** What another program, or a careless hand, may do to a host. */
+const UNDO = [
+  'ipvsadm -C',
+  `for link in $(ip -o link | grep -o 'lvsf[a-z0-9-]*' | sort -u); do ip link del $link; done`,
+  'ip addr del 10.2.0.100/32 dev eth0 2>/dev/null',
+  'nft flush ruleset',
+  `sysctl -qw ${ARP_IGNORE}=0`,
+].join('\n')
 const AS_SERVICE = [
   'setpriv',
   `--reuid=${USER}`,
@@ -49,12 +65,13 @@ describe('the agent as its package runs it', () => {
       name,
       `chown -R ${USER}:${USER} ${state} && chmod a+x ${state}/.. ${state}/../..`,
     )
-    const command = fleet.agentCommand(name).map((word) => (word === AGENT_BUNDLE ? bundle : word))
-    const agent = await fleet.lab.spawn(name, [...AS_SERVICE, ...command], {
-      name: `agent-${name}`,
-      env: { LVSFLEET_SELF_CHECKS: 'off' },
-    })
-    fleet.agents.set(name, agent)
+    await fleet.startAgent(name, { enrol: false, as: AS_SERVICE, bundle })
+  }
+
+  /** All that an agent makes on a host, as ipvsadm, ip, nft and sysctl show it; interfaces have new numbers each time. */
+  async function witnessOf(name: string): Promise<readonly string[]> {
+    const text = await fleet.lab.sh(name, SHOW)
+    return [...(await fleet.lab.ipvsadm(name)), ...text.split('\n').toSorted()]
   }
 
   const versionOf = async (name: string): Promise<string | undefined> => {
@@ -67,11 +84,14 @@ describe('the agent as its package runs it', () => {
 
   it('CAP_NET_ADMIN alone makes anew what a host had: IPVS, VIPs, tunnels, sysctls, clamps', async () => {
     for (const name of ['dir-b', 'rs-b1']) {
-      const table = await fleet.lab.ipvsadm(name)
-      await fleet.lab.sh(name, 'ipvsadm -C; ip addr flush dev lvsfleet0 2>/dev/null; true')
+      const before = await witnessOf(name)
+      // Stopped first: the one before runs as root, and would mend it at once.
+      await fleet.stopAgent(name)
+      await fleet.lab.sh(name, UNDO)
+      assert.notDeepEqual(await witnessOf(name), before)
       await restart(name, AGENT_BUNDLE)
       await fleet.converged([name], 120_000)
-      await eventually(async () => assert.deepEqual(await fleet.lab.ipvsadm(name), table))
+      await eventually(async () => assert.deepEqual(await witnessOf(name), before))
       const caps = await fleet.lab.sh(
         name,
         `for pid in $(pgrep -u ${USER}); do grep -h -E '^Cap(Prm|Eff|Bnd)' /proc/$pid/status; done`,
