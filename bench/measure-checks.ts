@@ -85,7 +85,7 @@ function checkOf({ port, probe, intervalMs, ownAddresses }: ChecksOrder, i: numb
 
 /** The address of check number `i`. */
 export function checkedAddress(i: number): string {
-  return `127.1.${i >> 8}.${(i & 255) + 1}`
+  return `127.1.${Math.floor(i / 254)}.${(i % 254) + 1}`
 }
 
 function rssMb(): number {

@@ -1,6 +1,6 @@
 /**
  * The same checks by the agent's health engine and by keepalived, one after the other in one namespace of the guest: CPU and
- * memory beside each other. Its processor is emulated, so there are fewer of them than `checks` makes natively.
+ * memory beside each other. A guest is slower than the machine, so there are fewer of them than `checks` makes natively.
  */
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,7 +14,9 @@ import type { Outside } from '../outside.ts'
 import { cpuMsOf, mbOf } from '../proc.ts'
 import type { Row } from '../row.ts'
 
-const COUNT = 100
+/** A second. User-Mode Linux runs programs natively, and system calls several times slower. */
+const COUNTS = { qemu: 100, uml: 500 } as const
+const PROCESSOR = { qemu: 'emulated CPU', uml: 'User-Mode Linux' } as const
 const PORT = 8_080
 const SETTLE_MS = 8_000
 const MEASURE_MS = 20_000
@@ -50,26 +52,31 @@ type Cost = { readonly perSecond: number; readonly cpu: number; readonly rssMb: 
 
 async function measure(outside: Outside): Promise<readonly Figure[]> {
   const { lab } = await outside.fleet()
+  const count = COUNTS[lab.engine]
   const checked = await bundle(new URL('../native/checked.ts', import.meta.url))
   const program = await bundle(new URL('../guest/checks.ts', import.meta.url))
   const figures: Figure[] = []
   for (const { probe, checker } of KINDS) {
-    outside.log(`${COUNT} ${probe.kind} checks a second`)
+    outside.log(`${count} ${probe.kind} checks a second`)
     const [ours, theirs] = await inNamespace(lab, async (host) => {
       const name = `checked-${probe.kind}`
       const server = await lab.spawn(host, [process.execPath, checked, `${PORT}`], { name })
       try {
-        const own = await byAgent(lab, host, program, probe)
-        return [own, await byKeepalived(lab, host, checker)] as const
+        const own = await byAgent(lab, host, program, { probe, count })
+        return [own, await byKeepalived(lab, host, checker, count)] as const
       } finally {
         await server.stop()
       }
     })
     figures.push(
-      figure(`${COUNT} ${probe.kind} checks a second, emulated CPU: agent`, costText(ours), {
-        beside: `keepalived ${costText(theirs)}: ${(theirs.cpu / ours.cpu).toFixed(2)} x`,
-        numbers: { ...ours, peerCpu: theirs.cpu, peerRssMb: theirs.rssMb },
-      }),
+      figure(
+        `${count} ${probe.kind} checks a second, ${PROCESSOR[lab.engine]}: agent`,
+        costText(ours),
+        {
+          beside: `keepalived ${costText(theirs)}: ${(theirs.cpu / ours.cpu).toFixed(2)} x`,
+          numbers: { ...ours, peerCpu: theirs.cpu, peerRssMb: theirs.rssMb },
+        },
+      ),
     )
   }
   return figures
@@ -79,13 +86,12 @@ async function byAgent(
   lab: Lab,
   host: string,
   program: string,
-  probe: ChecksOrder['probe'],
+  asked: Pick<ChecksOrder, 'probe' | 'count'>,
 ): Promise<Cost> {
   const order: ChecksOrder = {
     port: PORT,
     ownAddresses: true,
-    probe,
-    count: COUNT,
+    ...asked,
     intervalMs: 1_000,
     settleMs: SETTLE_MS,
     ms: MEASURE_MS,
@@ -98,12 +104,12 @@ async function byAgent(
     rssMb: number
     up: number
   }
-  if (up !== COUNT) throw new Error(`${up} of ${COUNT} were found up`)
+  if (up !== asked.count) throw new Error(`${up} of ${asked.count} were found up`)
   return { perSecond: probesPerSecond, cpu, rssMb }
 }
 
-async function byKeepalived(lab: Lab, host: string, checker: string): Promise<Cost> {
-  const servers = Array.from({ length: COUNT }, (_, i) => {
+async function byKeepalived(lab: Lab, host: string, checker: string, count: number): Promise<Cost> {
+  const servers = Array.from({ length: count }, (_, i) => {
     return `  real_server ${checkedAddress(i)} ${PORT} {\n    weight 1\n    ${checker}\n  }\n`
   })
   const settings = 'delay_loop 1\n  lvs_sched rr\n  lvs_method NAT\n  protocol TCP'

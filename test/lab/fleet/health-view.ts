@@ -21,8 +21,8 @@ export const QUICK_CHECK = {
   // Everything in the lab goes down more than once.
   damping: null,
 }
-/** From a fault to the verdict: fall x (interval + jitter) + timeout. */
-export const PROMISED_MS = 2 * 1_100 + 900
+/** From a fault to the verdict: fall x interval + twice the jitter + timeout. */
+export const PROMISED_MS = 2 * 1_000 + 2 * 100 + 900
 /** What an emulated processor with seven agents adds: to the second probe, the report, and to asking for it. */
 export const DETECTED = { withinMs: PROMISED_MS + 6_000 }
 export const SETTLED = { withinMs: 30_000 }

@@ -110,6 +110,28 @@ describe('the engine', () => {
     stop()
   })
 
+  it('knows of a server that fell silent after fall x interval, twice the jitter and a timeout at most', async () => {
+    const fields = { jitterPercent: 10, fall: 2, timeoutMs: 900 }
+    for (let faultMs = 10_000; faultMs < 60_000; faultMs += 5_370) {
+      const { clock, events, start, pass, stop } = world(async () => {
+        if (clock.monotonicMs() < startedMs + faultMs) return GOOD
+        await clock.sleep(fields.timeoutMs)
+        return SILENT
+      })
+      const startedMs = clock.monotonicMs()
+      start().replace([check('a', fields)])
+      await pass(faultMs)
+      assert.deepEqual(events, [])
+      await pass(2 * 1_000 + 2 * 100 + 900 + 50)
+      assert.deepEqual(
+        events.map(({ to }) => to),
+        ['down'],
+        `fault after ${faultMs} ms`,
+      )
+      stop()
+    }
+  })
+
   it('asks less often while it is down', async () => {
     const { start, pass, asked, stop } = world(() => SILENT)
     start().replace([check('a', { downIntervalMs: 5_000, fall: 1 })])

@@ -47,6 +47,24 @@ describe('the schedule', () => {
     assert.ok(Math.abs(at - 1_000_000) < 1_200, `${at} ms after a thousand seconds`)
   })
 
+  it('loses no turn to a probe that waited for its whole timeout', () => {
+    const calm = timing.map((check) => ({ ...check, jitterPercent: check.jitterPercent / 2 - 0.1 }))
+    const waits = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 5 })
+    fc.assert(
+      fc.property(calm, now, seed, waits, (check, startMs, salt, parts) => {
+        const { intervalMs } = check
+        let lastMs = nextProbeMs(check, { isDown: false, lastMs: null, nowMs: startMs, seed: salt })
+        const mostMs = intervalMs * (1 + (2 * Math.abs(check.jitterPercent)) / 100) + 1
+        for (const part of parts) {
+          const nowMs = lastMs + part * intervalMs
+          const at = nextProbeMs(check, { isDown: false, lastMs, nowMs, seed: salt })
+          assert.ok(at >= nowMs && at - lastMs <= mostMs, `${at - lastMs} of ${mostMs} ms`)
+          lastMs = at
+        }
+      }),
+    )
+  })
+
   it('spreads a thousand checks over their interval: no burst, from the start on', () => {
     for (const salt of [1, 2, 3]) {
       const slots = Array.from({ length: 50 }, () => 0)

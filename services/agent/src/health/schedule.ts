@@ -7,6 +7,9 @@ import { fnv1a32, type CheckState } from '@lvs-fleet/contract'
 
 export type Timing = Pick<CheckState, 'key' | 'intervalMs' | 'downIntervalMs' | 'jitterPercent'>
 
+/** A probe may last an interval, and its turn be as late as jitter may make it. */
+const LATE_INTERVALS = 1.5
+
 /** Times in ms of the monotonic clock. */
 export type Moment = {
   readonly isDown: boolean
@@ -17,10 +20,16 @@ export type Moment = {
   readonly seed: number
 }
 
-/** Later than now, and at least half an interval after the last probe, also when the interval has just changed. */
+/**
+ * At least half an interval after the last probe, also when the interval has just changed; now, where the slot came while
+ * that probe was still waiting for its answer. So two probes begin at most an interval and twice the jitter apart, up to 25 % of
+ * jitter; with more a slot may be too early to be taken. Who is later than that, since the agent stood still, waits for a
+ * slot like all others.
+ */
 export function nextProbeMs(check: Timing, { isDown, lastMs, nowMs, seed }: Moment): number {
   const interval = isDown ? check.downIntervalMs : check.intervalMs
-  const earliest = Math.max(nowMs, lastMs === null ? nowMs : lastMs + interval / 2)
+  const isLate = lastMs === null || nowMs > lastMs + LATE_INTERVALS * interval
+  const earliest = isLate ? nowMs : lastMs + interval / 2
   const phase = fraction(`${seed} ${check.key}`) * interval
   const first = Math.floor((earliest - phase) / interval)
   const spread = (check.jitterPercent / 100) * interval
@@ -28,7 +37,7 @@ export function nextProbeMs(check: Timing, { isDown, lastMs, nowMs, seed }: Mome
   for (let slot = first; ; slot++) {
     const jitter = (fraction(`${seed} ${slot} ${check.key}`) * 2 - 1) * spread
     const atMs = phase + slot * interval + jitter
-    if (atMs > earliest) return atMs
+    if (atMs > earliest) return Math.max(atMs, nowMs)
   }
 }
 
