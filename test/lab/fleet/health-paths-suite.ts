@@ -25,7 +25,7 @@ import {
 
 /** Of clients. An emulated processor may stand still for a second, which is no fault. */
 const PATIENCE_MS = 3_000
-/** Making the fault, which the time includes, and a processor that is emulated. */
+/** A processor that is emulated, and shared. */
 const LATE_MS = 2_500
 /** Two requests to each real server. */
 const QUIET_MS = 2_000
@@ -48,7 +48,7 @@ type Measured = {
   readonly way: string
   readonly what: string
   readonly said: string
-  /** From the fault, by the director's clock. */
+  /** From when the fault was complete, by the director's clock. */
   readonly verdictMs: number
   /** As seen from outside, with what making the fault and asking takes. */
   readonly detectedMs: number
@@ -198,8 +198,8 @@ async function breakAndMend(
   let failed: number
   try {
     const since = Date.now()
-    const directorSince = Number(await fleet.lab.sh('dir-a', 'date +%s%3N'))
     await make(fleet, name)
+    const directorSince = Number(await fleet.lab.sh('dir-a', 'date +%s%3N'))
     await weigh(fleet, allBut({ [name]: 0 }), DETECTED)
     detectedMs = Date.now() - since
     await eventually(async () => {
