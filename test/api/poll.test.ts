@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { get, type IncomingHttpHeaders } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import pg from 'pg'
 import type { EnrolAnswer } from '@lvs-fleet/contract'
 import {
@@ -9,6 +12,7 @@ import {
   readDocument,
   type AgentClient,
 } from '../fakes/agent-client.ts'
+import { COMPRESSED_FROM } from '../../services/api/src/http/document-stream.ts'
 import { keepHouse } from '../../services/api/src/verbs/housekeeping.ts'
 import { twoSites } from './fleets.ts'
 import { startTestApi, type TestApi } from './harness.ts'
@@ -48,13 +52,25 @@ async function enrolled(
   return [client, answer]
 }
 
+/** As the bytes came: fetch asks for compressed bodies by itself, and takes them apart. */
+function bareGet(url: string, headers: Record<string, string>) {
+  return new Promise<{ status: number; headers: IncomingHttpHeaders; body: Buffer }>(
+    (resolve, reject) => {
+      get(url, { headers }, async (answer) => {
+        const body = await buffer(answer)
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body })
+      }).on('error', reject)
+    },
+  )
+}
+
 async function fetchState(have?: string) {
   const answer = await agent.state(have === undefined ? {} : { have })
   assert.equal(answer.status, 200)
   const [key] = identity.controllerKeys
   assert.ok(key)
   return {
-    etag: answer.headers.get('etag') ?? '',
+    etag: answer.headers.get('etag')?.replace(/^W\//, '') ?? '',
     ...(await readDocument(await answer.text(), key)),
   }
 }
@@ -153,11 +169,34 @@ describe('GET state', () => {
     )
     assert.equal(manifest.generation, before.manifest.generation + 1)
     assert.equal(bodies.length, 1)
-    assert.ok(named.length <= 16, 'one list')
+    assert.ok(named.length <= 32, 'one list')
     const same = await fetchState(`${manifest.epoch}.${manifest.generation}`)
     assert.equal(same.bodies.length, 0)
     const unknown = await fetchState('9.9999')
     assert.equal(unknown.bodies.length, unknown.named.length)
+  })
+
+  test('is compressed where it is large and the caller takes that, and says the same', async () => {
+    const token = await agent.login()
+    const ask = (path: string, headers: Record<string, string> = {}) =>
+      bareGet(`${api.url}${path}`, { authorization: `Bearer ${token}`, ...headers })
+    const gzip = { 'accept-encoding': 'gzip' }
+    const plain = await ask('/v1/agent/state')
+    const packed = await ask('/v1/agent/state', gzip)
+    assert.ok(plain.body.length > COMPRESSED_FROM)
+    assert.equal(plain.headers['content-encoding'], undefined)
+    assert.equal(packed.headers['content-encoding'], 'gzip')
+    assert.deepEqual([plain.headers.vary, packed.headers.vary], Array(2).fill('accept-encoding'))
+    assert.equal(packed.headers.etag, `W/${plain.headers.etag}`)
+    assert.ok(packed.body.length * 5 < plain.body.length, `${packed.body.length} bytes`)
+    assert.deepEqual(gunzipSync(packed.body), plain.body)
+    const refused = await ask('/v1/agent/state', { 'accept-encoding': 'gzip;q=0, br' })
+    assert.deepEqual(refused.body, plain.body)
+    const again = { ...gzip, 'if-none-match': String(packed.headers.etag) }
+    assert.equal((await ask('/v1/agent/state', again)).status, 304)
+    const { manifest } = await fetchState()
+    const small = await ask(`/v1/agent/state?have=${manifest.epoch}.${manifest.generation}`, gzip)
+    assert.equal(small.headers['content-encoding'], undefined)
   })
 
   test('is about the caller and nobody else', async () => {

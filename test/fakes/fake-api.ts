@@ -3,6 +3,7 @@
  * audience, expiry and one-use jti, bearer tokens, ETag, `have`, long poll, reports. And that misbehaves on demand.
  */
 import { createPublicKey, randomBytes, verify as verifySignature } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import {
   enrolRequestSchema,
@@ -140,11 +141,14 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
     const bodies = [...published.lists, ...published.shards]
       .filter((shard) => !have.has(shard.digest))
       .map((shard) => shard.body)
+    const isPacked = request.headers['accept-encoding'] === 'gzip'
+    const document = formatStateDocument(published.jws, bodies)
     response.writeHead(200, {
       'content-type': STATE_MEDIA_TYPE,
-      etag: stateEtag(published.manifest),
+      etag: `${isPacked ? 'W/' : ''}${stateEtag(published.manifest)}`,
+      ...(isPacked ? { 'content-encoding': 'gzip' } : {}),
     })
-    response.end(formatStateDocument(published.jws, bodies))
+    response.end(isPacked ? gzipSync(document) : document)
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

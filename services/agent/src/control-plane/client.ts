@@ -99,6 +99,7 @@ export function createControlPlane(deps: {
         path: `/v1/agent/state${query.size === 0 ? '' : `?${query.toString()}`}`,
         headers: {
           accept: STATE_MEDIA_TYPE,
+          'accept-encoding': 'gzip',
           ...(etag === undefined ? {} : { 'if-none-match': etag }),
         },
         timeoutMs: CALL_TIMEOUT_MS + waitSeconds * 1_000,
@@ -111,7 +112,9 @@ export function createControlPlane(deps: {
         return { is: 'unchanged', pollSeconds }
       }
       if (answer.status !== 200) return refusedBy(answer, deps.clock)
-      return { is: 'document', lines: answer.lines(), etag: answer.headers.etag, pollSeconds }
+      // Weak where it came compressed, by the server or a proxy: the state that it names is the same.
+      const named = answer.headers.etag?.replace(/^W\//, '')
+      return { is: 'document', lines: answer.lines(), etag: named, pollSeconds }
     },
     async report(report, signal) {
       const answer = await call({

@@ -10,7 +10,6 @@ import {
   POLL_SECONDS_HEADER,
   rotateKeyRequestSchema,
   STATE_MEDIA_TYPE,
-  stateEtag,
   statusReportSchema,
   tokenAnswerSchema,
   tokenRequestSchema,
@@ -26,7 +25,7 @@ import { rotateHostKey } from '../../verbs/rotate-host-key.ts'
 import { makeChallenge } from '../../verbs/ways-in.ts'
 import type { AppEnv } from '../app-env.ts'
 import { json, jsonBody, problems } from '../contract.ts'
-import { documentStream } from '../document-stream.ts'
+import { sendDocument } from '../document-stream.ts'
 
 const WAIT_SECONDS_MAX = 50
 
@@ -159,10 +158,7 @@ export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
       if (held !== undefined) c.header('etag', held)
       return c.body(null, 304)
     }
-    const document = await stateDocument(deps, state, have)
-    c.header('etag', stateEtag(state))
-    c.header('content-type', STATE_MEDIA_TYPE)
-    return c.body(documentStream(state.jws, document.bodies), 200)
+    return sendDocument(c, await stateDocument(deps, state, have))
   })
 
   app.openapi(rotateRoute, async (c) => {

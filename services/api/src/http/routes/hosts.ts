@@ -26,7 +26,7 @@ import { revokeHost } from '../../verbs/revoke-host.ts'
 import { checkHostScope } from '../../verbs/enrol-scope.ts'
 import { authorOf, type AppEnv } from '../app-env.ts'
 import { cursorSchema, json, limitSchema, page, problems } from '../contract.ts'
-import { documentStream } from '../document-stream.ts'
+import { sendDocument } from '../document-stream.ts'
 
 const hostStateSchema = hostPartSchema.extend({ services: z.array(serviceStateSchema) })
 const hostParam = z.object({ role: roleSchema, name: nameSchema })
@@ -192,10 +192,7 @@ export function hostRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(documentRoute, async (c) => {
     const { role, name } = c.req.valid('param')
     const state = published(deps, role, name)
-    const document = await stateDocument(deps, state)
-    c.header('etag', stateEtag(state))
-    c.header('content-type', STATE_MEDIA_TYPE)
-    return c.body(documentStream(state.jws, document.bodies), 200)
+    return sendDocument(c, await stateDocument(deps, state))
   })
   app.openapi(scriptRoute, async (c) => {
     const { role, name } = c.req.valid('param')
