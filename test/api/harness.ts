@@ -22,7 +22,7 @@ import {
 import { migrateDatabase } from '../../services/api/src/store/migrate.ts'
 import type { DelivererTimes } from '../../services/api/src/webhooks/deliverer.ts'
 import { startFront } from '../lambda/front.ts'
-import { lambdaEnv, lambdaFolder, storeWithKeyOf } from '../lambda/world.ts'
+import { lambdaEnv, lambdaFolder, NEXT_SIGNING_KEY, storeWithKeyOf } from '../lambda/world.ts'
 import type { Deps, Log } from '../../services/api/src/verbs/deps.ts'
 
 export type TestApi = {
@@ -146,7 +146,11 @@ function isOnLambda(options: TestApiOptions): boolean {
 
 async function startLambda(databaseUrl: string, dataDir: string) {
   const store = await storeWithKeyOf(dataDir)
-  const front = await startFront(2, await lambdaFolder(), lambdaEnv(databaseUrl, store))
+  const env = {
+    ...lambdaEnv(databaseUrl, store),
+    LVSFLEET_NEXT_SIGNING_KEY_PARAMETERS: NEXT_SIGNING_KEY,
+  }
+  const front = await startFront(2, await lambdaFolder(), env)
   return {
     url: front.url,
     close: async () => {

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildLambda } from '../../scripts/build.ts'
+import { newSigningKey } from '../../services/api/src/identity/signing-key.ts'
 import {
   FAKE_CREDENTIALS,
   startFakeParameterStore,
@@ -11,6 +12,7 @@ import {
 
 export const SIGNING_KEY = '/lvsfleet/test/signing-key'
 export const ADMIN_KEY = '/lvsfleet/test/admin-key'
+export const NEXT_SIGNING_KEY = '/lvsfleet/test/signing-key-2'
 
 let built: Promise<string> | undefined
 
@@ -37,10 +39,11 @@ export function lambdaEnv(
   }
 }
 
-/** The key of an API on Node, so that a function serves the same database. */
+/** The key of an API on Node, so that a function serves the same database; and one to follow it, which no function makes. */
 export async function storeWithKeyOf(dataDir: string): Promise<FakeParameterStore> {
   const store = await startFakeParameterStore()
   const value = readFileSync(join(dataDir, 'signing.key'), 'utf8')
   store.parameters.set(SIGNING_KEY, { value, type: 'SecureString' })
+  store.parameters.set(NEXT_SIGNING_KEY, { value: newSigningKey().pem, type: 'SecureString' })
   return store
 }

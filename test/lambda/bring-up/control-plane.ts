@@ -17,11 +17,10 @@ import { startFakeAws, type FakeAws } from '../../fakes/fake-aws.ts'
 import { FAKE_CREDENTIALS } from '../../fakes/fake-parameter-store.ts'
 import { startFront, type Front } from '../front.ts'
 import { startInstance } from '../instance.ts'
-import { ADMIN_KEY, lambdaEnv, lambdaFolder } from '../world.ts'
+import { ADMIN_KEY, lambdaEnv, lambdaFolder, NEXT_SIGNING_KEY } from '../world.ts'
 import { startGate, type Gate } from './gate.ts'
 
 export const JOIN_PREFIX = '/lvsfleet/test/join'
-export const NEXT_SIGNING_KEY = '/lvsfleet/test/signing-key-2'
 export const POLL_SECONDS = 2
 /** As short as it may be set: each life of a token is waited for. */
 export const TOKEN_SECONDS = 10
