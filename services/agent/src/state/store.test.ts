@@ -94,3 +94,21 @@ test('when nothing changes for a while, the other slot gets the state in force, 
     for (const [file, text] of files) host.disk.files.set(file, text)
   }
 })
+
+test('a slot that lost a shard is not built upon: the next state goes whole into the other one', async () => {
+  const { host } = await living(5)
+  const { files } = host.disk
+  const lost = [...files.keys()].find(
+    (path) => path.startsWith('shards-b/') && files.has(path.replace('shards-b', 'shards-a')),
+  )
+  assert.ok(lost !== undefined)
+  files.delete(lost)
+  await host.start()
+  assert.equal(host.agent.version?.generation, 5, 'the other slot has that shard')
+  const next = (await states(6)).at(-1)
+  assert.ok(next !== undefined)
+  await host.offer(next)
+  for (const path of files.keys()) if (/^(slot|changes|shards)-b/.test(path)) files.delete(path)
+  await host.start()
+  assert.equal(host.agent.version?.generation.toString(), '6')
+})
