@@ -254,8 +254,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ],
     [
       'the endpoint is that of another service',
-      '.sts"',
-      '.sqs"',
+      '${local.region}.${each.key}"',
+      '${local.region}.${each.key == "sts" ? "sqs" : each.key}"',
       'asks_sts_itself_unless_told_otherwise',
       /private subnets must reach STS of this region/,
     ],

@@ -182,7 +182,7 @@ resource "aws_lambda_invocation" "migrate" {
     aws_vpc_security_group_ingress_rule.database,
     aws_vpc_security_group_egress_rule.database,
     aws_vpc_security_group_egress_rule.https,
-    aws_vpc_endpoint.ssm,
+    aws_vpc_endpoint.this,
     aws_vpc_security_group_ingress_rule.endpoint,
   ]
 }

@@ -34,7 +34,8 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 }
 
 locals {
-  has_endpoint = var.create_ssm_endpoint || var.create_sts_endpoint
+  endpoints    = toset(concat(var.create_ssm_endpoint ? ["ssm"] : [], var.create_sts_endpoint ? ["sts"] : []))
+  has_endpoint = length(local.endpoints) > 0
 }
 
 resource "aws_security_group" "endpoint" {
@@ -65,23 +66,18 @@ resource "aws_vpc_security_group_ingress_rule" "endpoint_neighbours" {
   to_port           = 443
 }
 
-resource "aws_vpc_endpoint" "ssm" {
-  count               = var.create_ssm_endpoint ? 1 : 0
+# Of STS only that of this region: hosts elsewhere sign for it (AWS_REGION of the agent), or the functions need a NAT gateway.
+resource "aws_vpc_endpoint" "this" {
+  for_each            = local.endpoints
   vpc_id              = var.vpc_id
-  service_name        = "com.amazonaws.${local.region}.ssm"
+  service_name        = "com.amazonaws.${local.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   subnet_ids          = var.subnet_ids
   security_group_ids  = [aws_security_group.endpoint[0].id]
   private_dns_enabled = true
 }
 
-# Only STS of this region: hosts elsewhere sign for it (AWS_REGION of the agent), or the functions need a NAT gateway.
-resource "aws_vpc_endpoint" "sts" {
-  count               = var.create_sts_endpoint ? 1 : 0
-  vpc_id              = var.vpc_id
-  service_name        = "com.amazonaws.${local.region}.sts"
-  vpc_endpoint_type   = "Interface"
-  subnet_ids          = var.subnet_ids
-  security_group_ids  = [aws_security_group.endpoint[0].id]
-  private_dns_enabled = true
+moved {
+  from = aws_vpc_endpoint.ssm[0]
+  to   = aws_vpc_endpoint.this["ssm"]
 }

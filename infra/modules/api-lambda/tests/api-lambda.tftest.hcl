@@ -120,7 +120,7 @@ run "asks_sts_itself_unless_told_otherwise" {
     error_message = "what nobody asked for must not be set"
   }
   assert {
-    condition     = aws_vpc_endpoint.sts[0].service_name == "com.amazonaws.eu-central-1.sts" && aws_vpc_endpoint.sts[0].private_dns_enabled
+    condition     = aws_vpc_endpoint.this["sts"].service_name == "com.amazonaws.eu-central-1.sts" && aws_vpc_endpoint.this["sts"].private_dns_enabled
     error_message = "private subnets must reach STS of this region"
   }
 }
@@ -135,7 +135,7 @@ run "asks_a_proxy_for_sts" {
     error_message = "serving must ask there"
   }
   assert {
-    condition     = length(aws_vpc_endpoint.sts) == 0 && length(aws_vpc_endpoint.ssm) == 1 && length(aws_security_group.endpoint) == 1
+    condition     = keys(aws_vpc_endpoint.this) == ["ssm"] && length(aws_security_group.endpoint) == 1
     error_message = "no endpoint of STS is needed then"
   }
 }
@@ -157,7 +157,7 @@ run "makes_no_endpoint_where_there_are_some" {
     endpoint_client_cidrs = ["10.1.0.0/16"]
   }
   assert {
-    condition     = length(aws_vpc_endpoint.ssm) + length(aws_vpc_endpoint.sts) + length(aws_security_group.endpoint) + length(aws_vpc_security_group_ingress_rule.endpoint_neighbours) == 0
+    condition     = length(aws_vpc_endpoint.this) + length(aws_security_group.endpoint) + length(aws_vpc_security_group_ingress_rule.endpoint_neighbours) == 0
     error_message = "nothing of them may be left"
   }
 }
