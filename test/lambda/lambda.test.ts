@@ -78,6 +78,25 @@ describe('two instances on one Postgres', () => {
     assert.ok(performance.now() - started < 15_000)
   })
 
+  test('send a large state compressed, and it says what it says on Node', async () => {
+    const fleet = twoSites()
+    for (let n = 1; n <= 250; n++) {
+      const carriedBy = { sites: ['site-a'] }
+      const web = { vips: [`10.1.1.${n}`], ports: [80], pool: 'web', carriedBy }
+      fleet.virtualServices[`many-${n}`] = web
+    }
+    assert.equal((await call('PUT', '/v1/fleet?allowShrink=true', fleet)).status, 200)
+    assert.equal((await call('POST', '/v1/hosts/director/dir-a/revoke')).status, 204)
+    const agent = await enrolled('dir-a', 'site-a')
+    const state = await agent.state()
+    assert.equal(state.headers.get('content-encoding'), 'gzip')
+    const plain = await call('GET', '/v1/hosts/director/dir-a/document', undefined, {
+      'accept-encoding': 'identity',
+    })
+    assert.equal(await state.text(), plain.text)
+    assert.equal((await call('PUT', '/v1/fleet?allowShrink=true', twoSites())).status, 200)
+  })
+
   test('let an agent know of a change at the other one within a second, and refuse it when it was revoked there', async () => {
     const agent = await enrolled('dir-b', 'site-b')
     front.use = 0
