@@ -1,9 +1,11 @@
 /** The CLI as an operator runs it: its own process against a real API, what it prints and how it exits. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { promisify } from 'node:util'
 import { makeAgentClient } from '../fakes/agent-client.ts'
 import { startTestApi, type TestApi } from './harness.ts'
 import { root, runCli } from './run-cli.ts'
@@ -218,6 +220,20 @@ describe('lvsfleet', () => {
       LVSFLEET_KEY: 'lvsk_no',
     })
     assert.deepEqual([stranger.code, /API key/.test(stranger.stderr)], [1, true])
+  })
+
+  it('ends in peace when its reader has seen enough, and says so when there is no room', async () => {
+    const cli = `${process.execPath} ${root}clients/cli/src/main.ts`
+    const shell = (line: string) =>
+      promisify(execFile)('bash', ['-c', `set -o pipefail; ${line}`]).then(
+        ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+        ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
+      )
+    // The reader is gone before the first word.
+    assert.deepEqual(await shell(`${cli} --help | true`), { code: 0, stdout: '', stderr: '' })
+    const full = await shell(`${cli} --help > /dev/full`)
+    assert.equal(full.code, 1)
+    assert.match(full.stderr, /^lvsfleet: cannot write the output: .*no space left.*\n$/)
   })
 
   it('shows help with examples', async () => {

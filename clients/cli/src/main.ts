@@ -60,6 +60,13 @@ addEventCommands(program)
 addWebhookCommands(program)
 throwUsageErrors(program)
 
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Who reads only the beginning, as `| head` does, has what was wanted; `watch` would go on for ever.
+  if (error.code === 'EPIPE') process.exit()
+  console.error(`lvsfleet: cannot write the output: ${error.message}`)
+  process.exit(1)
+})
+
 try {
   await program.parseAsync()
 } catch (error) {

@@ -30,6 +30,9 @@ import { AgentError, errnoOf } from './ports.ts'
 import { clearQuarantine } from './state/boot-counter.ts'
 import { createLog, systemClock } from './system.ts'
 
+// Whoever read them is gone: a log that nobody hears is no reason to stop keeping the kernel as it should be.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
 async function main(args: readonly string[]): Promise<number> {
   const config = parseConfig(args)
   if (config.help) return say(HELP)
