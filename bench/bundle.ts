@@ -17,7 +17,7 @@ export async function bundle(program: URL): Promise<string> {
     platform: 'node',
     target: 'node24',
     format: 'esm',
-    external: ['koffi', 'netlink', 'netlink/*'],
+    external: ['netlink', 'netlink/*'],
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
     },

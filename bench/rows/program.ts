@@ -8,7 +8,7 @@ import { AGENT_BUNDLE, AGENT_NODE_FLAGS } from '../../scripts/build.ts'
 import type { Lab } from '../../test/lab/lab.ts'
 import { bundle } from '../bundle.ts'
 import { figure, median, ms, type Figure } from '../figure.ts'
-import { byKeepalived } from '../keepalived.ts'
+import { keepalivedStart } from '../keepalived.ts'
 import { inNamespace, timed } from '../namespace.ts'
 import type { Outside } from '../outside.ts'
 import type { Row } from '../row.ts'
@@ -71,12 +71,9 @@ async function measure(outside: Outside): Promise<readonly Figure[]> {
       }),
     )
     if (size !== 1_000) continue
-    const peers: { start: number; reload: number }[] = []
-    for (let i = 0; i < REPEATS[size]; i++) {
-      outside.log(`keepalived, ${sizeName(size)}, ${i + 1} of ${REPEATS[size]}`)
-      peers.push(await byKeepalived(lab, size, FIRST, SECOND))
-    }
-    const start = median(peers.map((peer) => peer.start))
+    outside.log(`keepalived, ${sizeName(size)}`)
+    const weights = { first: FIRST, second: SECOND }
+    const start = await keepalivedStart(lab, size, weights, REPEATS[size])
     figures.push(
       besideKeepalived(`${sizeName(size)} from empty: whole agent process`, whole, 'start', start),
     )

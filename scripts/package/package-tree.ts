@@ -53,7 +53,6 @@ export function packageTree({ version, arch, bundle, natives }: Packed): Entry[]
       `prebuilds/${machine}/node.napi.node`,
     ]),
     ...fromModules('node-gyp-build', ['package.json', 'index.js', 'node-gyp-build.js']),
-    ...fromModules('koffi', ['package.json', ...KOFFI_FILES]),
     ...['package.json', 'index.js', koffiBinary].map((name) =>
       file(`${MODULES}/@koromix/koffi-${machine}/${name}`, `${natives.koffi}/${name}`),
     ),
@@ -65,13 +64,6 @@ export function packageTree({ version, arch, bundle, natives }: Packed): Entry[]
     ...['install.md', 'versions.md'].map((name) => file(`${DOC}/${name}`, `${root}docs/${name}`)),
   ]
 }
-
-const KOFFI_FILES = [
-  'index.js',
-  'src/koffi/index.js',
-  'src/koffi/src/static.js',
-  'src/koffi/src/trampolines.cjs',
-] as const
 
 export const CONFFILES = ['/etc/lvsfleet/agent.env'] as const
 export const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm'] as const

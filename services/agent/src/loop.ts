@@ -11,7 +11,6 @@ import type { Kernel } from './kernel/kernel.ts'
 import { createNudge, type Nudge } from './nudge.ts'
 import type { Clock, Log, Random } from './ports.ts'
 import type { RoundResult } from './reconcile/world.ts'
-import { releaseMemory } from './release-memory.ts'
 import { HARMLESS_AFTER_MS } from './state/boot-counter.ts'
 import type { StatusFile } from './status-file.ts'
 import type { HealthSource } from './weigh/health.ts'
@@ -37,6 +36,8 @@ export type LoopDeps = {
   readonly random: Random
   readonly log: Log
   readonly status: StatusFile
+  /** After each round. */
+  readonly releaseMemory?: (round?: { readonly ops: number }) => void
   /** Who is down gets no connections as soon as it is known. */
   readonly health?: Pick<HealthSource, 'subscribe'>
   /** Work beside the rounds, which says when a report is due. */
@@ -59,7 +60,7 @@ export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void
         reports.nudge()
         if (offer.is !== 'applied') return
         logRound(deps.log, STATE_APPLIED, offer.round, deps.agent)
-        releaseMemory(offer.round)
+        deps.releaseMemory?.(offer.round)
       },
     })
     work.push(poller.run(signal), reportLoop(deps, reporter, reports, signal))
@@ -109,6 +110,7 @@ async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal):
       try {
         await look()
         await status.save(agent.snapshot())
+        deps.releaseMemory?.()
       } catch (error) {
         // A full disk, or a bug in one round: the kernel stays as it is, and the next round tries again.
         log('error', 'round failed', {

@@ -1,13 +1,42 @@
 /**
- * A first state of thousands of virtual services leaves a heap that is mostly garbage, and nothing that comes after is
- * large enough to make V8 collect it: a director would hold that memory for ever.
+ * When the heap is collected. V8 would wait until it is as large as a first state of thousands of virtual services makes
+ * it, which is how Node is started (AGENT_NODE_FLAGS): a director would hold for ever what it needed once.
  */
+import { getHeapStatistics } from 'node:v8'
 
-/** Ops of one round that are worth a collection of everything, which takes some 50 ms then. */
+/** Left behind since the last collection: worth one of some 10 ms. */
+const GARBAGE_BYTES = 8 * 1024 * 1024
+/** In proportion to what lives, as a collection takes longer then. */
+const GARBAGE_OF_LIVE = 1 / 2
+/** Ops of one round after which pages are given back to the system as well, which takes as long again. */
 const LARGE_ROUND_OPS = 5_000
 
-/** Gives unused memory back to the system after a large round. Needs Node's --expose-gc; does nothing without it. */
-export function releaseMemory(round: { readonly ops: number }): void {
-  if (round.ops < LARGE_ROUND_OPS) return
-  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+export type Heap = {
+  usedBytes(): number
+  /** All of it, at once; `hard` gives back whatever can be. */
+  collect(hard: boolean): void
+}
+
+/** Needs Node's --expose-gc; collects nothing without it. */
+export const v8Heap: Heap = {
+  usedBytes: () => getHeapStatistics().used_heap_size,
+  collect: (hard) => {
+    globalThis.gc?.({
+      type: 'major',
+      execution: 'sync',
+      flavor: hard ? 'last-resort' : 'regular',
+    })
+  },
+}
+
+/** Called after each round, whatever it did; collects when that is worth it. */
+export function createMemoryRelease(heap: Heap): (round?: { readonly ops: number }) => void {
+  let liveBytes = 0
+  return (round) => {
+    const isLarge = round !== undefined && round.ops >= LARGE_ROUND_OPS
+    const garbage = heap.usedBytes() - liveBytes
+    if (!isLarge && garbage < Math.max(GARBAGE_BYTES, liveBytes * GARBAGE_OF_LIVE)) return
+    heap.collect(isLarge)
+    liveBytes = heap.usedBytes()
+  }
 }

@@ -33,7 +33,7 @@ export async function bundleKernelGuest(): Promise<void> {
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    external: ['koffi', 'netlink'],
+    external: ['netlink'],
     logLevel: 'error',
   })
 }

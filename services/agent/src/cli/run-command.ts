@@ -16,7 +16,7 @@ import { pathRounds } from '../path-mtu/path-rounds.ts'
 import { agentMetrics } from '../metrics/agent-metrics.ts'
 import { serveMetrics, type ListenAt } from '../metrics/metrics-server.ts'
 import { AgentError, type Log } from '../ports.ts'
-import { releaseMemory } from '../release-memory.ts'
+import { createMemoryRelease, v8Heap } from '../release-memory.ts'
 import { FOLDERS } from '../state/store.ts'
 import { createStatusFile, loadStatus } from '../status-file.ts'
 import { doctorRounds } from '../doctor/host-rounds.ts'
@@ -47,6 +47,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
     const controlPlane = connect(config, outside, session)
     const status = createStatusFile(disk, outside.clock)
     if (config.once) return await runOnce(outside, session, controlPlane)
+    const releaseMemory = createMemoryRelease(v8Heap)
     releaseMemory(started)
     if (controlPlane === undefined)
       outside.log('warn', 'no --api: running on the last good state only')
@@ -57,6 +58,7 @@ export async function runCommand(config: Config, outside: Outside): Promise<numb
         kernel,
         status,
         health,
+        releaseMemory,
         background: [
           ...(await backgroundOf(config, outside, session, { kernel, health })),
           ...keyBackground(config, outside, session, controlPlane),
