@@ -15,15 +15,16 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 export const AGENT_BUNDLE = `${root}dist/lvsfleet-agent.mjs`
 
 /**
- * What Node is told for the agent: a young generation of 1 MB, memory before speed. V8 collects the whole heap from 72 MB
- * on, which a start with 10,000 × 10 destinations does not reach: each collection would copy what lives to fresh pages.
- * After that the agent says when (services/agent/src/release-memory.ts), and a collection is one pause of some 20 ms at
- * most, not many steps while the heap grows on. No third compiler, whose code never pays back in an agent that is idle
- * most of the time. No threads of V8's own, which wake up for each small collection and cost more than they save.
+ * What Node is told for the agent: a young generation of 2 MB, small but large enough that a batch for the kernel is gone
+ * before it is old. V8 collects the whole heap from 72 MB on, which a start with 10,000 × 10 destinations does not reach:
+ * each collection would copy what lives to fresh pages. After that the agent says when
+ * (services/agent/src/release-memory.ts), and a collection is one pause of some 20 ms at most, not many steps while the
+ * heap grows on. No third compiler, whose code never pays back in an agent that is idle most of the time. No threads of
+ * V8's own, which wake up for each small collection and cost more than they save.
  */
 export const AGENT_NODE_FLAGS = [
-  '--max-semi-space-size=1',
-  '--optimize-for-size',
+  '--min-semi-space-size=2',
+  '--max-semi-space-size=2',
   '--initial-heap-size=72',
   '--no-incremental-marking',
   '--no-turbofan',

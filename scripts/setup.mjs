@@ -32,7 +32,8 @@ function installPackages() {
     .update(readFileSync(`${root}package-lock.json`))
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
-  console.error('installing packages, about half a minute')
+  const isThere = existsSync(`${root}node_modules/.package-lock.json`)
+  console.error(isThere ? 'checking packages' : 'installing packages, about half a minute')
   const options = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error']
   const done = spawnSync('npm', ['install', ...options], { cwd: root, stdio: ['ignore', 2, 2] })
   if (done.status !== 0) fail('npm install failed: see above')

@@ -66,6 +66,7 @@ describe('one object', () => {
     status: number
     code: string
     pointer?: string
+    message?: string
   }[] = [
     {
       name: 'replace without saying what',
@@ -176,6 +177,7 @@ describe('one object', () => {
       status: 422,
       code: 'invalid-body',
       pointer: '/addresses',
+      message: 'is missing: an array belongs here',
     },
     {
       name: 'another name than the path',
@@ -304,10 +306,11 @@ describe('one object', () => {
       assert.equal(answer.body.status, row.status)
       assert.ok(answer.body.requestId)
       if (row.pointer !== undefined) {
-        assert.ok(
-          answer.body.errors.some((error: { pointer: string }) => error.pointer === row.pointer),
-          answer.text,
+        const found = answer.body.errors.find(
+          (error: { pointer: string }) => error.pointer === row.pointer,
         )
+        assert.ok(found !== undefined, answer.text)
+        if (row.message !== undefined) assert.equal(found.message, row.message)
       }
       assert.equal(await revision(), before)
     })

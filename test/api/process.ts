@@ -63,8 +63,9 @@ export async function startApiProcess(
 export async function runApiProcess(
   dataDir: string,
   env: Record<string, string> = {},
+  words: readonly string[] = [],
 ): Promise<Ended> {
-  const { child, ended } = launch(dataDir, env)
+  const { child, ended } = launch(dataDir, env, words)
   const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS)
   const result = await ended
   clearTimeout(timer)
@@ -74,8 +75,9 @@ export async function runApiProcess(
 function launch(
   dataDir: string,
   env: Record<string, string>,
+  words: readonly string[] = [],
 ): { child: ChildProcess; output: { stdout: string; stderr: string }; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [MAIN, ...words], {
     env: {
       PATH: process.env['PATH'] ?? '',
       LVSFLEET_DATA: dataDir,

@@ -180,6 +180,17 @@ describe('one data folder', () => {
   })
 })
 
+test('an argument is refused, as it takes none', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'lvsfleet-words-'))
+  const answer = await runApiProcess(dataDir, {}, ['--port', '99'])
+  assert.equal(answer.code, 2)
+  assert.match(answer.stderr, /^lvsfleet API takes no argument such as "--port": see --help\n$/)
+  const help = await runApiProcess(dataDir, {}, ['--help'])
+  assert.equal(help.code, 0)
+  assert.match(help.stdout, /LVSFLEET_LISTEN/)
+  await rm(dataDir, { recursive: true, force: true })
+})
+
 test('wrong settings are named', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'lvsfleet-env-'))
   const answer = await runApiProcess(dataDir, {

@@ -2,7 +2,6 @@
  * When the heap is collected. V8 would wait until it is as large as a first state of thousands of virtual services makes
  * it, which is how Node is started (AGENT_NODE_FLAGS): a director would hold for ever what it needed once.
  */
-import { getHeapStatistics } from 'node:v8'
 
 /** Left behind since the last collection: worth one of some 10 ms. */
 const GARBAGE_BYTES = 8 * 1024 * 1024
@@ -19,7 +18,7 @@ export type Heap = {
 
 /** Needs Node's --expose-gc; collects nothing without it. */
 export const v8Heap: Heap = {
-  usedBytes: () => getHeapStatistics().used_heap_size,
+  usedBytes: () => process.memoryUsage().heapUsed,
   collect: (hard) => {
     globalThis.gc?.({
       type: 'major',

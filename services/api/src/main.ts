@@ -13,7 +13,29 @@ import { createMetricsReader, type MetricsReader } from './verbs/read-metrics.ts
 const DRAIN_MS = 10_000
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
-async function main(): Promise<void> {
+const HELP = `The API of LVS Fleet. It takes no arguments: settings are environment variables.
+
+  LVSFLEET_LISTEN   HOST:PORT, default 127.0.0.1:8080
+  LVSFLEET_DATA     folder of the embedded database and the keys, default .lvsfleet
+  DATABASE_URL      a Postgres to use instead of the embedded one
+
+  LVSFLEET_LISTEN=127.0.0.1:9090 npm start
+
+All of them: services/api/src/env.ts.
+`
+
+async function main([word]: readonly string[]): Promise<void> {
+  if (word === '--help' || word === '-h') {
+    process.stdout.write(HELP)
+    return
+  }
+  if (word !== undefined) {
+    process.exitCode = 2
+    process.stderr.write(
+      `lvsfleet API takes no argument such as ${JSON.stringify(word)}: see --help\n`,
+    )
+    return
+  }
   const settings = parseEnv(await resolveSecrets(readEnv()))
   const log = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }))
   const { deps, firstKey, databaseIs, close } = await assemble(settings, log)
@@ -113,7 +135,7 @@ function listen(server: ReturnType<typeof createServer>, settings: Settings): Pr
 }
 
 try {
-  await main()
+  await main(process.argv.slice(2))
 } catch (error) {
   process.stderr.write(
     `lvsfleet API cannot start: ${error instanceof Error ? error.message : String(error)}\n`,

@@ -16,7 +16,9 @@ function boot(options: BootOptions): Guest {
   const [file, ...args] = [
     ...DIE_WITH_PARENT,
     ...OWN_PIDS,
-    ...['taskset', '--cpu-list', lastProcessor()],
+    'taskset',
+    '--cpu-list',
+    lastProcessor(),
     'linux.uml',
     ...kernelArguments(options),
   ]

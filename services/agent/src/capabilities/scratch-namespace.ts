@@ -3,7 +3,6 @@
  * found as one line of JSON and ends, and with it the namespace and everything in it. Without CAP_SYS_ADMIN a
  * user namespace is tried; where neither can be had, the answer is that nothing is known.
  */
-import { spawn } from 'node:child_process'
 import { release } from 'node:os'
 import { capabilitiesSchema, unknownCapabilities, type Capabilities } from '@lvs-fleet/contract'
 
@@ -43,6 +42,7 @@ function outputOf(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
+    const { spawn } = process.getBuiltinModule('node:child_process')
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'], signal })
     const chunks: Buffer[] = []
     let length = 0

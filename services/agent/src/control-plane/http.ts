@@ -3,7 +3,7 @@
  * every call has a deadline for its headers, for silence within its body, and limits for its size.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { pipeline, type Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 export const BODY_BYTES_MAX = 256 * 1024 * 1024
@@ -128,6 +128,7 @@ function plainOf(incoming: IncomingMessage): Readable {
   }
   // Not imported either: most states are small and come as they are.
   const { createGunzip } = process.getBuiltinModule('node:zlib')
+  const { pipeline } = process.getBuiltinModule('node:stream')
   // What goes wrong with either is heard by who reads the lines.
   return pipeline(incoming, createGunzip(), () => undefined)
 }

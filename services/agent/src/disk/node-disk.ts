@@ -20,10 +20,7 @@ import {
 } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { Disk } from '../ports.ts'
-
-const sync = promisify(fsync)
 
 /** Makes the directory, and folders in it, when they are not there. */
 export async function openDisk(root: string, folders: readonly string[] = []): Promise<Disk> {
@@ -100,7 +97,9 @@ function nodeDisk(root: string, owner?: Owner): Disk {
 async function synced(file: number, work: (file: number) => void): Promise<void> {
   try {
     work(file)
-    await sync(file)
+    await new Promise<void>((resolve, reject) => {
+      fsync(file, (error) => (error === null ? resolve() : reject(error)))
+    })
   } finally {
     closeSync(file)
   }

@@ -2,7 +2,7 @@
  * Answers GET /metrics, and nothing else, on one address. HTTP/1.1 of one request a connection in a few lines, because
  * node:http costs a director 9 MB. Bounded in bytes, time and connections, since it may stand on a network.
  */
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 
 /** An address of this host, loopback unless an operator wants it otherwise. */
 export type ListenAt = { readonly host: string; readonly port: number }
@@ -18,6 +18,7 @@ export async function serveMetrics(
   text: () => Promise<string>,
 ): Promise<{ readonly port: number; readonly close: () => void }> {
   const open = new Set<Socket>()
+  const { createServer } = process.getBuiltinModule('node:net')
   const server = createServer((socket) => {
     open.add(socket)
     socket.once('close', () => open.delete(socket))

@@ -120,30 +120,46 @@ function withDestinations(
   return { ok: true, value: service }
 }
 
-/** Checked destinations by their JSON, and their forwardings, of which there is a handful. */
+/** Checked destinations by their JSON, what they have in common by its JSON, and their forwardings, of which there is a handful. */
 const destinations = new Memo<DestinationState>(16_384)
+const targetsOf = new Memo<Omit<DestinationState, 'realServer' | 'address'>>(1_024)
 const forwardings = new Memo<Forwarding>(1_024)
 
 function readDestination(value: unknown): Read<DestinationState> {
   const text = JSON.stringify(value) ?? ''
   const known = destinations.get(text)
   if (known !== undefined) return { ok: true, value: known }
-  const read = checked(destinationStateSchema.safeParse(value))
-  if (!read.ok) return read
-  const destination = { ...read.value, forwarding: sharedForwarding(read.value.forwarding) }
-  destinations.set(text, destination)
-  return { ok: true, value: destination }
+  const read = checkDestination(value)
+  if (read.ok) destinations.set(text, read.value)
+  return read
 }
 
 /** From its own text; undefined where it is none. */
 function destinationOf(text: string): DestinationState | undefined {
   const known = destinations.get(text)
   if (known !== undefined) return known
-  const read = readDestination(parseJson(text))
+  const read = checkDestination(parseJson(text))
   if (!read.ok) return undefined
-  // Under this very text too: its writer may space or order it otherwise than we do.
   destinations.set(text, read.value)
   return read.value
+}
+
+/** As with services, the schema sees only what is new besides address and name. */
+function checkDestination(value: unknown): Read<DestinationState> {
+  if (!isRecord(value)) return checked(destinationStateSchema.safeParse(value))
+  const { realServer, address, ...rest } = value
+  const text = JSON.stringify(rest)
+  const known = targetsOf.get(text)
+  if (known !== undefined && typeof realServer === 'string' && typeof address === 'string') {
+    const ip = parseIp(address)
+    if (ip !== undefined) return { ok: true, value: { realServer, address: ip, ...known } }
+  }
+  const read = checked(destinationStateSchema.safeParse(value))
+  if (!read.ok) return read
+  const { realServer: name, address: ip, ...target } = read.value
+  const shared = { ...target, forwarding: sharedForwarding(target.forwarding) }
+  targetsOf.set(text, shared)
+  return { ok: true, value: { realServer: name, address: ip, ...shared } }
 }
 
 function sharedForwarding(forwarding: Forwarding): Forwarding {

@@ -22,6 +22,12 @@ export function zodDetails(error: z.core.$ZodError): ErrorDetail[] {
     } else if (issue.code === 'invalid_key') {
       const message = issue.issues[0]?.message ?? issue.message
       details.push({ pointer: jsonPointer(path), code: 'invalid-name', message })
+    } else if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
+      details.push({
+        pointer: jsonPointer(path),
+        code: 'missing-field',
+        message: `is missing: ${article(issue.expected)} belongs here`,
+      })
     } else {
       details.push({
         pointer: jsonPointer(path),
@@ -31,6 +37,10 @@ export function zodDetails(error: z.core.$ZodError): ErrorDetail[] {
     }
   }
   return details
+}
+
+function article(noun: string): string {
+  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
 }
 
 export function invalidBody(error: z.core.$ZodError): ApiError {

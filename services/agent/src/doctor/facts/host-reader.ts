@@ -1,7 +1,6 @@
 /** HostReader: what the doctor reads of the host beside the kernel's netlink. Fakes have files in memory. */
 import { open, readdir, readFile, readlink, statfs, writeFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { spawn } from 'node:child_process'
 import { errnoOf } from '../../ports.ts'
 import type { StateDirectory } from './facts.ts'
 
@@ -46,6 +45,7 @@ async function readStart(path: string, bytesMax: number): Promise<string> {
 
 function outputOf([file = '', ...args]: readonly string[]) {
   return new Promise<{ code: number; output: string } | undefined>((resolve) => {
+    const { spawn } = process.getBuiltinModule('node:child_process')
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH, LANG: 'C' } })
     const chunks: Buffer[] = []
     let length = 0

@@ -1,5 +1,4 @@
 /** Asks modprobe for a kernel module; gives what it complained about, empty when it did not. */
-import { execFile } from 'node:child_process'
 
 export type Modprobe = (module: string) => Promise<string>
 
@@ -10,6 +9,7 @@ const PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
 export const modprobe: Modprobe = (module) =>
   new Promise((resolve) => {
     const options = { env: { PATH, LANG: 'C' }, timeout: TIMEOUT_MS }
+    const { execFile } = process.getBuiltinModule('node:child_process')
     execFile('modprobe', [module], options, (error, _output, complaint) => {
       if (error === null) resolve('')
       else resolve(complaint.trim().split('\n', 1)[0] || error.message)

@@ -1,5 +1,4 @@
 /** Runs the nft program: it is the only stable interface to nftables expressions (maps, options). */
-import { spawn } from 'node:child_process'
 
 export type NftResult =
   | { readonly ok: true; readonly output: string }
@@ -14,6 +13,7 @@ const PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
 
 export const runNft: RunNft = (args, input) =>
   new Promise((resolve) => {
+    const { spawn } = process.getBuiltinModule('node:child_process')
     const child = spawn('nft', args, { env: { PATH, LANG: 'C' } })
     const end = (result: NftResult) => {
       clearTimeout(timer)

@@ -3,8 +3,7 @@
  * connects, waits, reads and closes without a thread or a poll of our own. A descriptor that Node did not take is
  * closed here.
  */
-import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
-import { Socket } from 'node:net'
+import type { Socket as DatagramSocket } from 'node:dgram'
 import { familyOf, type Family, type Ip } from '@lvs-fleet/contract'
 import { KernelError } from '../kernel.ts'
 import { bindSocket, closeSocket, openSocket, setSocketOption } from '../libc.ts'
@@ -36,10 +35,11 @@ const HEADER_BYTES: Readonly<Record<Family, number>> = { ipv4: 20 + 8, ipv6: 40 
 
 export const markedSockets: PathSockets = {
   connect({ mark, source, address, port }) {
+    const net = process.getBuiltinModule('node:net')
     const fd = openMarked(SOCK_STREAM, mark, source)
     const socket = handOver(
       fd,
-      (taken) => new Socket({ fd: taken, readable: true, writable: true }),
+      (taken) => new net.Socket({ fd: taken, readable: true, writable: true }),
     )
     // In the same turn: until it connects, a look at the descriptor would find it hung up.
     return socket.connect({ host: address, port, family: familyOf(address) === 'ipv4' ? 4 : 6 })
@@ -58,7 +58,9 @@ export const markedSockets: PathSockets = {
 function openDatagrams(mark: number, source: Ip, ...options: readonly Option[]): DatagramSocket {
   const fd = openMarked(SOCK_DGRAM, mark, source, ...options)
   return handOver(fd, (taken) => {
-    const udp = createSocket(familyOf(source) === 'ipv4' ? 'udp4' : 'udp6')
+    const udp = process
+      .getBuiltinModule('node:dgram')
+      .createSocket(familyOf(source) === 'ipv4' ? 'udp4' : 'udp6')
     udp.bind({ fd: taken })
     return udp
   })

@@ -3,7 +3,6 @@
  * Making a link loads its module by itself (rtnl-link-KIND); the fou family has no such alias, so it is
  * loaded by modprobe where that is allowed.
  */
-import { spawn } from 'node:child_process'
 import {
   ip,
   ipToBytes,
@@ -114,6 +113,7 @@ async function tryListeners(generic: NetlinkSocket): Promise<Record<'fou' | 'fou
 /** True when modprobe ended well; `-n` only looks whether there is such a module. */
 function modprobe(...args: readonly string[]): Promise<boolean> {
   return new Promise((resolve) => {
+    const { spawn } = process.getBuiltinModule('node:child_process')
     const child = spawn('modprobe', ['-q', ...args], {
       stdio: 'ignore',
       env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' },
