@@ -46,6 +46,13 @@ async function main(): Promise<number> {
   const log = (text: string) => console.error(`bench: ${text}`)
   const measured: Measured[] = []
   await using outside = new Outside(log)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // A guest and a controller would outlive the run.
+    process.once(signal, () => {
+      log(`${signal}: ending what was started`)
+      void outside[Symbol.asyncDispose]().finally(() => process.exit(130))
+    })
+  }
   for (const { name, inGuest, measure } of rows) {
     log(`measuring ${name}`)
     const started = performance.now()
