@@ -60,6 +60,18 @@ const sayVersion = (version: string): Plugin => ({
     })),
 })
 
+/**
+ * What the contract takes as zod the agent takes as zod/mini: the same schemas, without the methods and the way to JSON
+ * schemas of which the API makes its OpenAPI document. tsconfig.agent.json checks that it has all they use.
+ */
+const zodMini: Plugin = {
+  name: 'zod-mini',
+  setup: (bundle) =>
+    bundle.onResolve({ filter: /^zod$/ }, ({ kind, resolveDir }) =>
+      bundle.resolve('zod/mini', { kind, resolveDir }),
+    ),
+}
+
 export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Promise<string> {
   const awsFile = outfile.replace(/\.mjs$/, '-aws.mjs')
   await build({
@@ -68,6 +80,7 @@ export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Prom
     outfile,
     // Its own file beside this one, loaded by hosts that use AWS and by no other.
     plugins: [
+      zodMini,
       {
         name: 'aws-apart',
         setup: (bundle) =>
@@ -80,7 +93,13 @@ export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Prom
     ],
   })
   const entry = `${root}services/agent/src/aws/aws-bundle.ts`
-  await build({ ...COMMON, entryPoints: [entry], outfile: awsFile, sourcemap: false })
+  await build({
+    ...COMMON,
+    entryPoints: [entry],
+    outfile: awsFile,
+    sourcemap: false,
+    plugins: [zodMini],
+  })
   return outfile
 }
 

@@ -49,6 +49,11 @@ const RULES: { name: string; within: RegExp; forbidden: RegExp; except?: RegExp 
     forbidden: /^(?!contract\/src\/|zod$)/,
   },
   {
+    name: 'the agent takes zod/mini, which is all of zod that its bundle has',
+    within: /^services\/agent\//,
+    forbidden: /^zod$/,
+  },
+  {
     name: 'the API never imports the agent or a client',
     within: /^services\/api\//,
     forbidden: /^(services\/agent|clients)\//,

@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const TOOLS: readonly (readonly [tool: string, ...args: string[]])[] = [
   ['oxfmt', '--check'],
   ['tsc', '-p', 'tsconfig.json'],
+  ['tsc', '-p', 'tsconfig.agent.json'],
   ['oxlint', '--type-aware', '--deny-warnings'],
   ['knip'],
 ]

@@ -21,6 +21,7 @@ import { drainProgressSchema } from './drain.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
 import { weighedDestinationSchema, weightFactorSchema } from './policy.ts'
+import { naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
 
 /** Seconds; answers of GET state carry it in the header `lvs-poll-seconds`: how long to wait before the next poll. */
 export const POLL_SECONDS_HEADER = 'lvs-poll-seconds'
@@ -31,7 +32,7 @@ export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-beare
 export const publicKeySchema = z.object({
   kty: z.literal('OKP'),
   crv: z.literal('Ed25519'),
-  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  x: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
 })
 export type PublicKey = z.infer<typeof publicKeySchema>
 
@@ -52,10 +53,10 @@ export const GET_CALLER_IDENTITY = 'Action=GetCallerIdentity&Version=2011-06-15'
  * others is refused, where other fields that are unknown would be those of a newer agent.
  */
 export const awsProofSchema = z.object({
-  headers: z.array(z.tuple([z.string().max(100), z.string().max(4_096)])).max(20),
-  method: z.literal('POST').optional(),
-  url: z.literal('/').optional(),
-  body: z.literal(GET_CALLER_IDENTITY).optional(),
+  headers: z.array(z.tuple([textUpTo(100), textUpTo(4_096)])).check(z.maxLength(20)),
+  method: z.optional(z.literal('POST')),
+  url: z.optional(z.literal('/')),
+  body: z.optional(z.literal(GET_CALLER_IDENTITY)),
 })
 export type AwsProof = z.infer<typeof awsProofSchema>
 
@@ -66,26 +67,28 @@ export type AwsProof = z.infer<typeof awsProofSchema>
 export const enrolRequestSchema = z
   .object({
     /** `lvsj_<id>_<secret>`. */
-    token: z.string().max(200).optional(),
+    token: z.optional(textUpTo(200)),
     /** From POST /v1/enrol/challenge; good once. */
-    challenge: z.string().max(100).optional(),
-    aws: awsProofSchema.optional(),
-    role: roleSchema.optional(),
+    challenge: z.optional(textUpTo(100)),
+    aws: z.optional(awsProofSchema),
+    role: z.optional(roleSchema),
     /** The director or real server this host is, or is to become. */
-    name: z.string().max(63).optional(),
+    name: z.optional(textUpTo(63)),
     publicKey: publicKeySchema,
     /** Addresses the host would declare; used only when enrolment creates the resource. */
-    addresses: z.array(ipSchema).max(64),
+    addresses: z.array(ipSchema).check(z.maxLength(64)),
     /** Signature by the new key over `enrolProofText`, base64url. */
-    proof: z.string().max(200),
-    machineId: z.string().max(128),
+    proof: textUpTo(200),
+    machineId: textUpTo(128),
   })
-  .refine(({ token, challenge }) => (token === undefined) !== (challenge === undefined), {
-    error: 'needs either a token or a challenge',
-  })
-  .refine(({ token, aws }) => token === undefined || aws === undefined, {
-    error: 'an AWS identity goes with a challenge, not with a token',
-  })
+  .check(
+    z.refine(({ token, challenge }) => (token === undefined) !== (challenge === undefined), {
+      error: 'needs either a token or a challenge',
+    }),
+    z.refine(({ token, aws }) => token === undefined || aws === undefined, {
+      error: 'an AWS identity goes with a challenge, not with a token',
+    }),
+  )
 export type EnrolRequest = z.infer<typeof enrolRequestSchema>
 
 export const challengeAnswerSchema = z.object({
@@ -97,7 +100,7 @@ export const challengeAnswerSchema = z.object({
 /** A person must let this host in: ask again with the same key. */
 export const enrolPendingSchema = z.object({
   pending: z.string(),
-  retryAfterSeconds: z.int().min(1),
+  retryAfterSeconds: positiveSchema,
 })
 
 export const enrolAnswerSchema = z.object({
@@ -108,9 +111,9 @@ export const enrolAnswerSchema = z.object({
   /** Audience of the agent's assertions: the API's configured name. */
   audience: z.string(),
   /** Keys that sign states. The agent trusts these and no others. */
-  controllerKeys: z.array(publicKeySchema).min(1),
+  controllerKeys: z.array(publicKeySchema).check(z.minLength(1)),
   /** Serial of the list that these keys are from; absent or 0 = the keys of the beginning. */
-  keySerial: z.int().min(0).optional(),
+  keySerial: z.optional(naturalSchema),
 })
 export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>
 
@@ -122,8 +125,8 @@ export function rotationText(hostId: string, oldThumbprint: string, newThumbprin
 export const rotateKeyRequestSchema = z.object({
   publicKey: publicKeySchema,
   /** Signatures over `rotationText`, base64url. */
-  oldProof: z.string().max(200),
-  newProof: z.string().max(200),
+  oldProof: textUpTo(200),
+  newProof: textUpTo(200),
 })
 export type RotateKeyRequest = z.infer<typeof rotateKeyRequestSchema>
 
@@ -137,8 +140,8 @@ export const CHAIN_CLAIM = 'lvs_chain'
 export const keyListSchema = z.object({
   purpose: z.literal('lvsfleet-controller-keys'),
   /** An agent takes only a higher one than it has. */
-  serial: z.int().min(1),
-  keys: z.array(publicKeySchema).min(1).max(8),
+  serial: positiveSchema,
+  keys: z.array(publicKeySchema).check(z.minLength(1), z.maxLength(8)),
 })
 export type KeyList = z.infer<typeof keyListSchema>
 
@@ -148,21 +151,21 @@ export const KEY_LISTS_MAX = 32
 export const tokenRequestSchema = z.object({
   grant_type: z.literal('client_credentials'),
   client_assertion_type: z.literal(JWT_BEARER),
-  client_assertion: z.string().max(4_096),
+  client_assertion: textUpTo(4_096),
 })
 
 export const tokenAnswerSchema = z.object({
   access_token: z.string(),
   token_type: z.literal('Bearer'),
-  expires_in: z.int().min(1),
+  expires_in: positiveSchema,
   /** Signed key lists, oldest first; absent while there was never more than one key. */
-  key_lists: z.array(z.string()).max(KEY_LISTS_MAX).optional(),
+  key_lists: z.optional(z.array(z.string()).check(z.maxLength(KEY_LISTS_MAX))),
 })
 export type TokenAnswer = z.infer<typeof tokenAnswerSchema>
 
 const versionSchema = z.object({
-  epoch: z.int().min(1),
-  generation: z.int().min(1),
+  epoch: positiveSchema,
+  generation: positiveSchema,
   digest: z.string(),
 })
 
@@ -180,42 +183,42 @@ export const REJECTION_CODES = [
 ] as const
 export const rejectionSchema = z.object({
   code: z.enum(REJECTION_CODES),
-  detail: z.string().max(2_000),
-  epoch: z.int().nullable(),
-  generation: z.int().nullable(),
+  detail: textUpTo(2_000),
+  epoch: z.nullable(z.int()),
+  generation: z.nullable(z.int()),
 })
 export type Rejection = z.infer<typeof rejectionSchema>
 
 /** One op that did not work: `conflict` = the object is there and not ours. */
 export const failedOpSchema = z.object({
-  op: z.string().max(400),
-  code: z.string().max(40),
-  message: z.string().max(400),
+  op: textUpTo(400),
+  code: textUpTo(40),
+  message: textUpTo(400),
 })
 export type FailedOp = z.infer<typeof failedOpSchema>
 
 /** One repair of something that changed behind our back. */
-export const driftSchema = z.object({ at: z.string(), op: z.string().max(400) })
+export const driftSchema = z.object({ at: z.string(), op: textUpTo(400) })
 export type Drift = z.infer<typeof driftSchema>
 
 export const drainSchema = z.object({
   service: z.string(),
   destination: z.string(),
   /** Seconds until it is removed whatever is left. */
-  remainingSeconds: z.int().min(0),
-  connections: z.int().min(0),
+  remainingSeconds: naturalSchema,
+  connections: naturalSchema,
   /** Name of the drain that an operator asked for; absent where the destination left the state. */
-  drain: z.string().optional(),
+  drain: z.optional(z.string()),
 })
 export type Drain = z.infer<typeof drainSchema>
 
 /** A path on which packets of the computed size vanish, though smaller ones arrive. */
 export const narrowPathSchema = z.object({
-  realServer: z.string().max(63),
+  realServer: textUpTo(63),
   /** `ipv4 to 10.2.0.11 by tun ipip`. */
-  path: z.string().max(120),
+  path: textUpTo(120),
   /** The VIP that was asked. */
-  vip: z.string().max(45),
+  vip: textUpTo(45),
   /** Bytes of the largest IP packet: as computed from the intent, and as measured. */
   mtu: z.int(),
   carries: z.int(),
@@ -229,26 +232,26 @@ export const HELD_TEXT_MAX = 200
 
 /** What measuring the paths of a director found; those that nobody measured yet count nowhere. */
 export const pathReportSchema = z.object({
-  narrow: z.array(narrowPathSchema).max(REPORT_LIST_MAX),
-  narrowCount: z.int().min(0),
+  narrow: z.array(narrowPathSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  narrowCount: naturalSchema,
   /** They carry what was computed. */
-  fittingCount: z.int().min(0),
+  fittingCount: naturalSchema,
   /** Nothing at all came back: filtered, or the VIP is missing there. Says nothing about the MTU. */
-  unknownCount: z.int().min(0),
+  unknownCount: naturalSchema,
 })
 export type PathReport = z.infer<typeof pathReportSchema>
 
 /** A weight that became another one though intent did not change it. */
 export const weightChangeSchema = z.object({
   /** Of all changes of this life of the agent, the first is 1. */
-  number: z.int().min(1),
+  number: positiveSchema,
   /** ISO 8601, by the director's clock. */
   at: z.string(),
   service: z.string(),
   destination: z.string(),
   realServer: z.string(),
-  from: z.int().min(0),
-  to: z.int().min(0),
+  from: naturalSchema,
+  to: naturalSchema,
   /** What `to` is made of; empty where it is intent's again. */
   factors: z.array(weightFactorSchema),
 })
@@ -257,48 +260,48 @@ export type WeightChange = z.infer<typeof weightChangeSchema>
 export const weightChangesSchema = z.object({
   /** ISO 8601: when this life of the agent began to count. */
   since: z.string(),
-  count: z.int().min(0),
+  count: naturalSchema,
   /** Those that no report listed: more at once, or between two reports, than one carries. */
-  droppedCount: z.int().min(0),
+  droppedCount: naturalSchema,
   /** Oldest first; those that a report was acknowledged for are listed no more. */
-  list: z.array(weightChangeSchema).max(REPORT_LIST_MAX),
+  list: z.array(weightChangeSchema).check(z.maxLength(REPORT_LIST_MAX)),
 })
 export type WeightChanges = z.infer<typeof weightChangesSchema>
 
 export const statusReportSchema = z.object({
   /** Grows by one for each report of this identity; an older one is ignored. */
-  seq: z.int().min(1),
-  bootId: z.string().max(64),
-  agentVersion: z.string().max(40),
-  kernelVersion: z.string().max(120),
+  seq: positiveSchema,
+  bootId: textUpTo(64),
+  agentVersion: textUpTo(40),
+  kernelVersion: textUpTo(120),
   /** Where the state in force came from. */
   source: z.enum(['none', 'disk', 'control-plane', 'file']),
-  applied: versionSchema.nullable(),
-  rejected: rejectionSchema.nullable(),
+  applied: z.nullable(versionSchema),
+  rejected: z.nullable(rejectionSchema),
   /** Why an operator stopped the agent on the host itself; null = it applies what is published. */
-  held: z.string().max(HELD_TEXT_MAX).nullable().default(null),
+  held: z._default(z.nullable(textUpTo(HELD_TEXT_MAX)), null),
   counts: z.object({ services: z.int(), destinations: z.int() }),
-  failedOps: z.array(failedOpSchema).max(REPORT_LIST_MAX),
-  failedOpCount: z.int().min(0),
-  drift: z.array(driftSchema).max(REPORT_LIST_MAX),
+  failedOps: z.array(failedOpSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  failedOpCount: naturalSchema,
+  drift: z.array(driftSchema).check(z.maxLength(REPORT_LIST_MAX)),
   /** Repairs since the agent's identity was made; expected flat. */
-  driftCount: z.int().min(0),
-  drains: z.array(drainSchema).max(REPORT_LIST_MAX),
-  drainCount: z.int().min(0),
+  driftCount: naturalSchema,
+  drains: z.array(drainSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  drainCount: naturalSchema,
   /** Of each drain that an operator asked for; those that are over too, while they stand. */
-  drainProgress: z.array(drainProgressSchema).max(REPORT_LIST_MAX).default([]),
+  drainProgress: z._default(z.array(drainProgressSchema).check(z.maxLength(REPORT_LIST_MAX)), []),
   /** Destinations whose weight in the kernel is not intent's, and why. */
-  weights: z.array(weighedDestinationSchema).max(REPORT_LIST_MAX).default([]),
-  weightCount: z.int().min(0).default(0),
+  weights: z._default(z.array(weighedDestinationSchema).check(z.maxLength(REPORT_LIST_MAX)), []),
+  weightCount: z._default(naturalSchema, 0),
   /** What became of weights since; null where none ever changed, and from agents that do not say. */
-  weightChanges: weightChangesSchema.nullable().default(null),
+  weightChanges: z._default(z.nullable(weightChangesSchema), null),
   /** What the host's kernel can; null until it was tried. */
-  capabilities: capabilitiesSchema.nullable().default(null),
+  capabilities: z._default(z.nullable(capabilitiesSchema), null),
   /** What the cheap checks of the doctor found last; null until they ran. */
-  doctor: doctorSummarySchema.nullable().default(null),
+  doctor: z._default(z.nullable(doctorSummarySchema), null),
   /** What the health checks of a director say; null where there are none. */
-  health: healthReportSchema.nullable().default(null),
+  health: z._default(z.nullable(healthReportSchema), null),
   /** Null where no path was measured. */
-  paths: pathReportSchema.nullable().default(null),
+  paths: z._default(z.nullable(pathReportSchema), null),
 })
 export type StatusReport = z.infer<typeof statusReportSchema>

@@ -5,17 +5,18 @@
  */
 import * as z from 'zod'
 import { canonicalJson } from './canonical.ts'
+import { positiveSchema } from './shapes.ts'
 
-const hashSchema = z.string().regex(/^[0-9a-f]{64}$/)
+const hashSchema = z.string().check(z.regex(/^[0-9a-f]{64}$/))
 
 export const auditRecordSchema = z.object({
   /** Grows with each record; numbers may be left out where a transaction was given up. */
-  number: z.int().min(1),
+  number: positiveSchema,
   at: z.iso.datetime(),
   actor: z.string(),
   action: z.string(),
   subject: z.string(),
-  revision: z.int().nullable(),
+  revision: z.nullable(z.int()),
   detail: z.record(z.string(), z.unknown()),
   hash: hashSchema,
 })
@@ -23,7 +24,7 @@ export type AuditRecord = z.infer<typeof auditRecordSchema>
 
 /** Head of the chain at some time: what a checkpoint signs. */
 export const auditCheckpointSchema = z.object({
-  number: z.int().min(1),
+  number: positiveSchema,
   hash: hashSchema,
   at: z.iso.datetime(),
 })

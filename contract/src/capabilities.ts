@@ -4,6 +4,7 @@
  * nothing could be tried; it is never a refusal.
  */
 import * as z from 'zod'
+import { naturalSchema, textUpTo } from './shapes.ts'
 
 export const VERDICTS = ['yes', 'no', 'unknown'] as const
 export const verdictSchema = z.enum(VERDICTS)
@@ -18,15 +19,15 @@ export const DECAPSULATIONS = ['ipip', 'sit', 'ip6tnl', 'gre', 'ip6gre', 'fou', 
 export type Decapsulation = (typeof DECAPSULATIONS)[number]
 
 /** Open at the top: an older controller keeps what a newer agent found. A name that is missing is unknown. */
-const verdictsSchema = z.record(z.string().max(20), verdictSchema)
+const verdictsSchema = z.record(textUpTo(20), verdictSchema)
 
 export const capabilitiesSchema = z.object({
-  kernelRelease: z.string().max(120),
+  kernelRelease: textUpTo(120),
   ipvs: verdictSchema,
   /** `1.2.1`; null when it could not be asked. */
-  ipvsVersion: z.string().max(40).nullable(),
+  ipvsVersion: z.nullable(textUpTo(40)),
   /** Buckets of the connection table: not a limit, but above a few times this each packet costs more. */
-  connectionTableSize: z.int().min(0).nullable(),
+  connectionTableSize: z.nullable(naturalSchema),
   schedulers: verdictsSchema,
   /** As IPVS destination, read back: old kernels take an unknown type without a word and use ipip. */
   tunnels: verdictsSchema,

@@ -4,17 +4,18 @@
  */
 import * as z from 'zod'
 import { firewallMarkSchema, ipSchema, portSchema } from './ipvs.ts'
+import { intBetween, naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
 
 /** TLS of a check. Files are named, never carried: keys stay on the director. */
 export const checkTlsSchema = z.object({
   /** Name in SNI, and the one that the certificate must bear when `verify` is on; null = the address, and no SNI. */
-  serverName: z.string().nullable(),
+  serverName: z.nullable(z.string()),
   /** Off = any certificate will do, also an expired one. */
   verify: z.boolean(),
   /** PEM files on the director. Null CA = the public ones. */
-  caFile: z.string().nullable(),
-  certificateFile: z.string().nullable(),
-  keyFile: z.string().nullable(),
+  caFile: z.nullable(z.string()),
+  certificateFile: z.nullable(z.string()),
+  keyFile: z.nullable(z.string()),
 })
 export type CheckTls = z.infer<typeof checkTlsSchema>
 
@@ -42,14 +43,14 @@ export const checkProbeSchema = z.discriminatedUnion('kind', [
     method: z.enum(['GET', 'HEAD']),
     path: z.string(),
     /** Header `host`; null = the address. */
-    host: z.string().nullable(),
+    host: z.nullable(z.string()),
     /** Good status codes. */
     statuses: z.array(z.object({ from: z.int(), to: z.int() })),
     /** Text that the first 64 KiB of the body must have. */
-    bodyContains: z.string().nullable(),
+    bodyContains: z.nullable(z.string()),
     /** The same as a regular expression of JavaScript. */
-    bodyMatches: z.string().nullable(),
-    tls: checkTlsSchema.nullable(),
+    bodyMatches: z.nullable(z.string()),
+    tls: z.nullable(checkTlsSchema),
   }),
   /** grpc.health.v1.Health/Check over HTTP/2; good is SERVING. */
   z.object({
@@ -57,8 +58,8 @@ export const checkProbeSchema = z.discriminatedUnion('kind', [
     /** Empty = the server as a whole. */
     service: z.string(),
     /** Pseudo-header `:authority`; null = the address. */
-    authority: z.string().nullable(),
-    tls: checkTlsSchema.nullable(),
+    authority: z.nullable(z.string()),
+    tls: z.nullable(checkTlsSchema),
   }),
   /** One question over UDP, over TCP too when the answer is cut. */
   z.object({
@@ -67,14 +68,14 @@ export const checkProbeSchema = z.discriminatedUnion('kind', [
     type: z.enum(DNS_TYPES),
     rcode: z.enum(DNS_RCODES),
     /** One of the answers must be this; null = any, or none. */
-    answer: z.string().nullable(),
+    answer: z.nullable(z.string()),
   }),
   z.object({
     kind: z.literal('udp'),
     /** Bytes of the datagram, base64. */
     send: z.string(),
     /** Bytes that the reply must begin with, base64; null = any reply. */
-    expect: z.string().nullable(),
+    expect: z.nullable(z.string()),
     /** False = silence is good too: only an ICMP error is bad. */
     replyRequired: z.boolean(),
   }),
@@ -95,7 +96,7 @@ export const checkWaySchema = z.discriminatedUnion('is', [
     is: z.literal('path'),
     mark: firewallMarkSchema,
     vip: ipSchema,
-    port: z.int().min(0).max(65_535),
+    port: intBetween(0, 65_535),
     /** The director's own address: never a VIP, to which replies would not return. */
     source: ipSchema,
   }),
@@ -105,35 +106,35 @@ export type CheckWay = z.infer<typeof checkWaySchema>
 /** When a check goes to and fro, it must stay good for a while before it counts. */
 export const checkDampingSchema = z.object({
   /** This many times down within the window make a recovery wait. */
-  downsMax: z.int().min(1),
-  windowMs: z.int().min(1),
+  downsMax: positiveSchema,
+  windowMs: positiveSchema,
   /** How long it must then stay good. */
-  holdMs: z.int().min(1),
+  holdMs: positiveSchema,
 })
 
 export const checkStateSchema = z.object({
   /** Hash of everything below: whatever changes makes it another check. */
-  key: z.string().max(32),
+  key: textUpTo(32),
   probe: checkProbeSchema,
   realServer: z.string(),
   /** The real server's own address. */
   address: ipSchema,
   /** 0 where the kind knows no port. */
-  port: portSchema.or(z.literal(0)),
+  port: z.union([portSchema, z.literal(0)]),
   way: checkWaySchema,
-  intervalMs: z.int().min(100),
+  intervalMs: z.int().check(z.gte(100)),
   /** The interval while it is down. */
-  downIntervalMs: z.int().min(100),
+  downIntervalMs: z.int().check(z.gte(100)),
   /** Each probe comes this much earlier or later at most. */
-  jitterPercent: z.int().min(0).max(50),
-  timeoutMs: z.int().min(10),
+  jitterPercent: intBetween(0, 50),
+  timeoutMs: z.int().check(z.gte(10)),
   /** Good answers in a row until it is up. */
-  rise: z.int().min(1),
+  rise: positiveSchema,
   /** Bad answers in a row until it is down. */
-  fall: z.int().min(1),
+  fall: positiveSchema,
   /** Bad answers so soon after the check began do not count. */
-  graceMs: z.int().min(0),
-  damping: checkDampingSchema.nullable(),
+  graceMs: naturalSchema,
+  damping: z.nullable(checkDampingSchema),
 })
 export type CheckState = z.infer<typeof checkStateSchema>
 
@@ -156,42 +157,44 @@ export const HEALTH_EVENTS_MAX = 32
 export const HEALTH_DETAIL_MAX = 200
 
 const checkRefSchema = z.object({
-  key: z.string().max(32),
-  kind: z.string().max(20),
-  realServer: z.string().max(63),
+  key: textUpTo(32),
+  kind: textUpTo(20),
+  realServer: textUpTo(63),
   address: ipSchema,
   port: z.int(),
 })
 export type CheckRef = z.infer<typeof checkRefSchema>
 
-export const checkHealthSchema = checkRefSchema.extend({
+export const checkHealthSchema = z.object({
+  ...checkRefSchema.shape,
   state: healthStateSchema,
   /** Null while it is up or unknown. */
-  class: healthClassSchema.nullable(),
+  class: z.nullable(healthClassSchema),
   since: z.string(),
   /** What the last probe said: `200 OK`, `connection refused`, `cannot run: …`. */
-  detail: z.string().max(HEALTH_DETAIL_MAX),
+  detail: textUpTo(HEALTH_DETAIL_MAX),
   /** Of the last good answer; null until there was one. */
-  latencyMs: z.number().min(0).nullable(),
+  latencyMs: z.nullable(z.number().check(z.gte(0))),
 })
 export type CheckHealth = z.infer<typeof checkHealthSchema>
 
 /** One change of health; the director is the host that reports it. */
-export const healthEventSchema = checkRefSchema.extend({
+export const healthEventSchema = z.object({
+  ...checkRefSchema.shape,
   at: z.string(),
   from: healthStateSchema,
   to: healthStateSchema,
-  class: healthClassSchema.nullable(),
-  cause: z.string().max(HEALTH_DETAIL_MAX),
+  class: z.nullable(healthClassSchema),
+  cause: textUpTo(HEALTH_DETAIL_MAX),
 })
 export type HealthEvent = z.infer<typeof healthEventSchema>
 
 export const healthReportSchema = z.object({
   counts: z.object({ up: z.int(), down: z.int(), held: z.int(), unknown: z.int() }),
   /** What is not up comes first. */
-  checks: z.array(checkHealthSchema).max(HEALTH_LIST_MAX),
+  checks: z.array(checkHealthSchema).check(z.maxLength(HEALTH_LIST_MAX)),
   /** Oldest first. */
-  events: z.array(healthEventSchema).max(HEALTH_EVENTS_MAX),
+  events: z.array(healthEventSchema).check(z.maxLength(HEALTH_EVENTS_MAX)),
 })
 export type HealthReport = z.infer<typeof healthReportSchema>
 

@@ -3,6 +3,7 @@
  * would see, and what mends it. The same words on the host, in the report, in the API and in the CLI.
  */
 import * as z from 'zod'
+import { naturalSchema, textUpTo } from './shapes.ts'
 
 /** broken: traffic fails now. risk: it will, or can be abused. info: worth knowing. */
 export const SEVERITIES = ['broken', 'risk', 'info'] as const
@@ -11,17 +12,17 @@ export type Severity = z.infer<typeof severitySchema>
 
 export const findingSchema = z.object({
   /** Which check, such as `rp-filter`. */
-  check: z.string().max(40),
+  check: textUpTo(40),
   severity: severitySchema,
   /** What it is about: a sysctl, a device, a VIP, a virtual service. */
-  object: z.string().max(200),
-  found: z.string().max(400),
-  wanted: z.string().max(400),
-  why: z.string().max(600),
+  object: textUpTo(200),
+  found: textUpTo(400),
+  wanted: textUpTo(400),
+  why: textUpTo(600),
   /** What somebody who uses the service would notice. */
-  symptom: z.string().max(400),
+  symptom: textUpTo(400),
   /** What to run; in order. Lines that begin with `#` are advice where no command can know enough. */
-  commands: z.array(z.string().max(400)).max(10),
+  commands: z.array(textUpTo(400)).check(z.maxLength(10)),
   /** `doctor --fix` may do it. */
   fixable: z.boolean(),
 })
@@ -32,7 +33,7 @@ export const FINDINGS_MAX = 50
 
 /** The doctor's share of a report. */
 export const doctorSummarySchema = z.object({
-  findings: z.array(findingSchema).max(FINDINGS_MAX),
-  findingCount: z.int().min(0),
+  findings: z.array(findingSchema).check(z.maxLength(FINDINGS_MAX)),
+  findingCount: naturalSchema,
 })
 export type DoctorSummary = z.infer<typeof doctorSummarySchema>

@@ -3,6 +3,7 @@
  * new connections, is counted, leaves the kernel when idle or at its deadline, and stays out while the drain stands.
  */
 import * as z from 'zod'
+import { intBetween, naturalSchema } from './shapes.ts'
 
 /** Seconds that a destination must have been idle before it is removed, at most. */
 export const DRAIN_IDLE_SECONDS_MAX = 3_600
@@ -16,9 +17,9 @@ export const drainStateSchema = z.object({
    * ms since 1970: what is left then is cut. Taken over to the boot clock when the director first hears of it, so that a
    * wall clock that jumps later neither cuts nor keeps connections.
    */
-  deadline: z.int().min(0),
+  deadline: naturalSchema,
   /** Between the last connection and the removal: handshakes that are under way are not counted as connections. */
-  idleSeconds: z.int().min(0).max(DRAIN_IDLE_SECONDS_MAX),
+  idleSeconds: intBetween(0, DRAIN_IDLE_SECONDS_MAX),
   /** Known clients of a persistent service may come back while the kernel has their templates, so those count too. */
   waitForTemplates: z.boolean(),
 })
@@ -28,16 +29,16 @@ export type DrainState = z.infer<typeof drainStateSchema>
 export const drainProgressSchema = z.object({
   name: z.string(),
   /** Destinations that it concerns, and those of them that are out of the kernel. */
-  destinations: z.int().min(0),
-  drained: z.int().min(0),
+  destinations: naturalSchema,
+  drained: naturalSchema,
   /** Those that wait out their idle seconds. */
-  idle: z.int().min(0),
-  activeConnections: z.int().min(0),
+  idle: naturalSchema,
+  activeConnections: naturalSchema,
   /** Closing ones; of UDP all. */
-  inactiveConnections: z.int().min(0),
+  inactiveConnections: naturalSchema,
   /** Templates of persistent clients. */
-  persistentConnections: z.int().min(0),
+  persistentConnections: naturalSchema,
   /** Seconds until what is left is cut. */
-  remainingSeconds: z.int().min(0),
+  remainingSeconds: naturalSchema,
 })
 export type DrainProgress = z.infer<typeof drainProgressSchema>

@@ -15,8 +15,8 @@ const routeChoiceSchema = z.object({
   realServer: z.string(),
   realServerSite: z.string(),
   /** Null = none is possible. */
-  forwarding: z.string().nullable(),
-  address: z.string().nullable(),
+  forwarding: z.nullable(z.string()),
+  address: z.nullable(z.string()),
   port: z.int(),
   weight: z.int(),
   weightReasons: z.array(z.string()),
@@ -32,7 +32,7 @@ export const serviceExplanationSchema = z.object({
 
 const limitSchema = z
   .object({ bytes: z.int(), because: z.string() })
-  .describe('Bytes, and who says so')
+  .check(z.meta({ description: 'Bytes, and who says so' }))
 
 const outerSchema = z.object({
   /** The director's route picks one of these. */
@@ -41,7 +41,7 @@ const outerSchema = z.object({
   tunnel: z.string(),
   /** Of the outer header: 4, 41, 47, or 17 for UDP. */
   protocol: z.int(),
-  port: z.int().nullable(),
+  port: z.nullable(z.int()),
   bytes: z.int(),
 })
 
@@ -51,34 +51,34 @@ const hopSchema = z
     at: z.string(),
     does: z.string(),
     /** What leaves here; null = it has arrived. */
-    sends: z
-      .object({
+    sends: z.nullable(
+      z.object({
         source: z.string(),
         destination: z.string(),
-        outer: outerSchema.nullable(),
-        mtu: limitSchema.nullable(),
-        mss: limitSchema.nullable(),
-      })
-      .nullable(),
+        outer: z.nullable(outerSchema),
+        mtu: z.nullable(limitSchema),
+        mss: z.nullable(limitSchema),
+      }),
+    ),
   })
-  .meta({ id: 'Hop' })
+  .check(z.meta({ id: 'Hop' }))
 export type ExplainedHop = z.infer<typeof hopSchema>
 
 const explainedDestinationSchema = z.object({
   realServer: z.string(),
   site: z.string(),
-  forwarding: z.string().nullable(),
-  address: z.string().nullable(),
-  port: z.int().nullable(),
+  forwarding: z.nullable(z.string()),
+  address: z.nullable(z.string()),
+  port: z.nullable(z.int()),
   why: z.string(),
   passedOver: z.array(passedOverSchema),
   weight: z.int(),
   /** Multiplied they are the weight. */
   weightFactors: z.array(z.object({ name: z.string(), value: z.number(), because: z.string() })),
   /** Of the pool's policy; null = it has none. */
-  level: levelSchema.nullable(),
+  level: z.nullable(levelSchema),
   /** The weight in the kernel and its factors, where it is not intent's; from the director's last report. */
-  reported: weighedDestinationSchema.nullable(),
+  reported: z.nullable(weighedDestinationSchema),
   path: z.array(hopSchema),
   cautions: z.array(z.string()),
 })
@@ -90,27 +90,27 @@ export const packetExplanationSchema = z
     director: z.string(),
     vip: z.string(),
     protocol: z.string(),
-    port: z.int().nullable(),
-    client: z.string().nullable(),
+    port: z.nullable(z.int()),
+    client: z.nullable(z.string()),
     virtualService: z.string(),
     service: z.string(),
     takenBecause: z.string(),
     scheduling: z.object({
       decidedBy: z.enum(['nobody', 'intent', 'turn', 'load', 'hash', 'order']),
-      realServer: z.string().nullable(),
+      realServer: z.nullable(z.string()),
       text: z.string(),
     }),
-    persistence: z
-      .object({
+    persistence: z.nullable(
+      z.object({
         timeoutSeconds: z.int(),
         prefixLength: z.int(),
-        engine: z.string().nullable(),
-        together: z.string().nullable(),
+        engine: z.nullable(z.string()),
+        together: z.nullable(z.string()),
         text: z.string(),
-      })
-      .nullable(),
+      }),
+    ),
     destinations: z.array(explainedDestinationSchema),
     cautions: z.array(z.string()),
   })
-  .meta({ id: 'PacketExplanation' })
+  .check(z.meta({ id: 'PacketExplanation' }))
 export type PacketExplanation = z.infer<typeof packetExplanationSchema>

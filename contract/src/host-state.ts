@@ -25,6 +25,7 @@ import {
   policySchema,
   quorumStateSchema,
 } from './policy.ts'
+import { intBetween, naturalSchema, textUpTo } from './shapes.ts'
 
 export const ROLES = ['director', 'real-server'] as const
 export const roleSchema = z.enum(ROLES)
@@ -35,34 +36,31 @@ export const destinationStateSchema = z.object({
   realServer: z.string(),
   address: ipSchema,
   /** 0 where a firewall mark names the service: the port that the client asked for (ip_vs_schedule, ip_vs_core.c). */
-  port: z.int().min(0).max(65_535),
+  port: intBetween(0, 65_535),
   forwarding: forwardingSchema,
   weight: weightSchema,
   /** Connections; 0 = no limit. */
-  upperThreshold: z.int().min(0),
-  lowerThreshold: z.int().min(0),
+  upperThreshold: naturalSchema,
+  lowerThreshold: naturalSchema,
   /** Keys of the checks that tell its health; absent = nobody checks it. */
-  checks: z.array(z.string().max(32)).optional(),
+  checks: z.optional(z.array(textUpTo(32))),
   /** Of destinations whose service has a policy. */
-  placement: placementSchema.optional(),
+  placement: z.optional(placementSchema),
   /** The first that has not expired counts. */
-  overrides: z.array(overrideStateSchema).max(OVERRIDES_MAX).optional(),
+  overrides: z.optional(z.array(overrideStateSchema).check(z.maxLength(OVERRIDES_MAX))),
   /** Down by the quorum rule of its pool. */
-  quorum: quorumStateSchema.optional(),
+  quorum: z.optional(quorumStateSchema),
   /** Its weight is 0 then, which is all that agents hear who do not know of drains. */
-  drain: drainStateSchema.optional(),
+  drain: z.optional(drainStateSchema),
 })
 export type DestinationState = z.infer<typeof destinationStateSchema>
 
 /** Client stickiness: idle seconds, and how many leading bits of the client's address count. */
 export const persistenceStateSchema = z.object({
-  timeoutSeconds: z
-    .int()
-    .min(1)
-    .max(86_400 * 31),
-  prefixLength: z.int().min(1).max(128),
+  timeoutSeconds: intBetween(1, 86_400 * 31),
+  prefixLength: intBetween(1, 128),
   /** What else of a client's packets counts; null = nothing. */
-  engine: persistenceEngineSchema.nullable(),
+  engine: z.nullable(persistenceEngineSchema),
 })
 export type PersistenceState = z.infer<typeof persistenceStateSchema>
 
@@ -86,18 +84,18 @@ const serviceFields = {
   scheduler: schedulerSchema,
   /** Sorted, without duplicates. */
   flags: z.array(serviceFlagSchema),
-  persistence: persistenceStateSchema.nullable(),
+  persistence: z.nullable(persistenceStateSchema),
   /** How long a removed destination may finish its connections at weight 0. */
-  drainSeconds: z.int().min(0).max(86_400),
+  drainSeconds: intBetween(0, 86_400),
   /** How the director spreads connections over levels; absent = one level. */
-  policy: policySchema.optional(),
+  policy: z.optional(policySchema),
   destinations: z.array(destinationStateSchema),
 }
 
 /** One virtual service in one director's kernel. Key: protocol + address + port, or firewall mark + family. */
 export const serviceStateSchema = z.discriminatedUnion('protocol', [
-  endpointRefSchema.extend(serviceFields),
-  markRefSchema.extend(serviceFields),
+  z.object({ ...endpointRefSchema.shape, ...serviceFields }),
+  z.object({ ...markRefSchema.shape, ...serviceFields }),
 ])
 export type ServiceState = z.infer<typeof serviceStateSchema>
 export type EndpointService = Extract<ServiceState, EndpointRef>
@@ -106,7 +104,7 @@ export type MarkService = Extract<ServiceState, MarkRef>
 export type ServiceSettings = Omit<EndpointService, keyof EndpointRef>
 
 /** Interface names of Linux: 1 to 15 bytes, no slash or space (IFNAMSIZ, include/uapi/linux/if.h). */
-const deviceNameSchema = z.string().regex(/^[a-zA-Z0-9_.-]{1,15}$/)
+const deviceNameSchema = z.string().check(z.regex(/^[a-zA-Z0-9_.-]{1,15}$/))
 
 /**
  * An interface that the agent makes and owns. Tunnel devices are narrowed to one director each
@@ -156,15 +154,18 @@ export type AddressState = z.infer<typeof addressStateSchema>
  * name is the host's own affair. Left alone while its value is in `accept`.
  */
 export const sysctlStateSchema = z.object({
-  key: z.string().regex(/^net\.[a-zA-Z0-9_.-]+(\{[0-9a-f.:]+\}\.[a-zA-Z0-9_.-]+)?$/),
+  key: z.string().check(z.regex(/^net\.[a-zA-Z0-9_.-]+(\{[0-9a-f.:]+\}\.[a-zA-Z0-9_.-]+)?$/)),
   /** One number, or several with tabs between them, as /proc shows them. */
-  value: z.string().regex(/^-?\d+(\t-?\d+)*$/),
+  value: z.string().check(z.regex(/^-?\d+(\t-?\d+)*$/)),
   accept: z.array(z.string()),
 })
 export type SysctlState = z.infer<typeof sysctlStateSchema>
 
 /** TCP MSS announced by connections whose source is this address (bytes of TCP payload). */
-export const clampStateSchema = z.object({ address: ipSchema, mss: z.int().min(536).max(65_495) })
+export const clampStateSchema = z.object({
+  address: ipSchema,
+  mss: intBetween(536, 65_495),
+})
 export type ClampState = z.infer<typeof clampStateSchema>
 
 /** Ports of one protocol at one address whose packets get a mark on arrival. Key: protocol + address + ports. */
@@ -182,7 +183,7 @@ export const TIMEOUTS = ['tcp', 'tcpFin', 'udp'] as const
 export const TIMEOUT_SECONDS_MAX = 86_400 * 24
 export const timeoutStateSchema = z.object({
   name: z.enum(TIMEOUTS),
-  seconds: z.int().min(1).max(TIMEOUT_SECONDS_MAX),
+  seconds: intBetween(1, TIMEOUT_SECONDS_MAX),
 })
 export type TimeoutState = z.infer<typeof timeoutStateSchema>
 
@@ -190,12 +191,12 @@ export type TimeoutState = z.infer<typeof timeoutStateSchema>
 export const syncDaemonStateSchema = z.object({
   role: z.enum(['master', 'backup']),
   place: addressPlaceSchema,
-  syncId: z.int().min(0).max(255),
+  syncId: intBetween(0, 255),
   group: ipSchema,
   port: portSchema,
-  ttl: z.int().min(1).max(255),
+  ttl: intBetween(1, 255),
   /** Bytes of one message; null = what the interface's MTU gives. */
-  maxlen: z.int().min(1).max(65_535).nullable(),
+  maxlen: z.nullable(intBetween(1, 65_535)),
 })
 export type SyncDaemonState = z.infer<typeof syncDaemonStateSchema>
 
@@ -218,10 +219,10 @@ export const pathStateSchema = z.object({
   family: z.enum(FAMILIES),
   address: ipSchema,
   /** 0 leaves the port that was dialled; NAT to another port names it. */
-  port: z.int().min(0).max(65_535),
+  port: intBetween(0, 65_535),
   forwarding: forwardingSchema,
   /** Bytes of the largest IP packet from a client that should fit, as computed from sites, networks and tunnel. */
-  mtu: z.int().min(1).max(65_535),
+  mtu: intBetween(1, 65_535),
   /** The director's own address that a probe comes from; answers return to it. */
   source: ipSchema,
   /** A VIP whose packets take this path, and a UDP port of it that no virtual service has. */
@@ -235,19 +236,19 @@ export const hostPartSchema = z.object({
   /** Take over kernel objects that are wanted and stand there already, not made by this agent. */
   adopt: z.boolean(),
   /** How long addresses, devices, GUE ports, sysctls and clamps that left the state stay, so that draining connections live on. */
-  lingerSeconds: z.int().min(0).max(86_400),
+  lingerSeconds: intBetween(0, 86_400),
   devices: z.array(deviceStateSchema),
-  guePorts: z.array(guePortStateSchema).default([]),
+  guePorts: z._default(z.array(guePortStateSchema), []),
   addresses: z.array(addressStateSchema),
   sysctls: z.array(sysctlStateSchema),
   clamps: z.array(clampStateSchema),
   marks: z.array(markStateSchema),
   timeouts: z.array(timeoutStateSchema),
   syncDaemons: z.array(syncDaemonStateSchema),
-  sourceNats: z.array(sourceNatStateSchema).default([]),
+  sourceNats: z._default(z.array(sourceNatStateSchema), []),
   /** Sorted by key; destinations refer to them. */
-  checks: z.array(checkStateSchema).default([]),
-  paths: z.array(pathStateSchema).default([]),
+  checks: z._default(z.array(checkStateSchema), []),
+  paths: z._default(z.array(pathStateSchema), []),
 })
 export type HostPart = z.infer<typeof hostPartSchema>
 

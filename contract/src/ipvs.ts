@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { parseIp, type Ip } from './address.ts'
+import { intBetween, textUpTo } from './shapes.ts'
 
 export const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const
 export const protocolSchema = z.enum(PROTOCOLS)
@@ -68,8 +69,8 @@ export const gueChecksumSchema = z.enum(GUE_CHECKSUMS)
 export type GueChecksum = z.infer<typeof gueChecksumSchema>
 
 /** Weights: 0 (quiesce) to 65535. The kernel takes more; schedulers multiply weights, so we do not. */
-export const weightSchema = z.int().min(0).max(65_535)
-export const portSchema = z.int().min(1).max(65_535)
+export const weightSchema = intBetween(0, 65_535)
+export const portSchema = intBetween(1, 65_535)
 
 /**
  * A tunnel with the options that the kernel has for its type (ip_vs_tunnel_xmit): ipip none, gre a checksum or
@@ -93,15 +94,15 @@ export type Forwarding = z.infer<typeof forwardingSchema>
 export type ForwardingMethod = Forwarding['method']
 
 /** An address that leaves the schema in canonical spelling. */
-export const ipSchema = z
-  .string()
-  .max(45)
-  .transform((text, ctx): Ip => {
+export const ipSchema = z.pipe(
+  textUpTo(45),
+  z.transform((text: string, ctx): Ip => {
     const parsed = parseIp(text)
     if (parsed !== undefined) return parsed
-    ctx.addIssue({ code: 'custom', message: 'is not an IPv4 or IPv6 address' })
+    ctx.issues.push({ code: 'custom', message: 'is not an IPv4 or IPv6 address', input: text })
     return z.NEVER
-  })
+  }),
+)
 
 /** Marks of packets: 32 bits, of which 0 means none (IPVS_SVC_ATTR_FWMARK is a u32). */
-export const firewallMarkSchema = z.int().min(1).max(0xffff_ffff)
+export const firewallMarkSchema = intBetween(1, 0xffff_ffff)

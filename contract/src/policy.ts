@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { weightSchema } from './ipvs.ts'
+import { intBetween, naturalSchema, textUpTo } from './shapes.ts'
 
 /** Levels of one service, the sorry server's apart. */
 export const LEVELS_MAX = 64
@@ -11,13 +12,7 @@ export const LEVELS_MAX = 64
 export const OVERRIDES_MAX = 8
 
 /** 0 takes connections first. `sorry`: only while nobody else answers. */
-export const levelSchema = z.union([
-  z
-    .int()
-    .min(0)
-    .max(LEVELS_MAX - 1),
-  z.literal('sorry'),
-])
+export const levelSchema = z.union([intBetween(0, LEVELS_MAX - 1), z.literal('sorry')])
 export type Level = z.infer<typeof levelSchema>
 
 /**
@@ -26,18 +21,18 @@ export type Level = z.infer<typeof levelSchema>
  */
 export const policySchema = z.object({
   /** How much more than its own share a destination can carry: a level spills when less than 1/factor of it is up. */
-  overprovisioningFactor: z.number().min(1).max(10),
+  overprovisioningFactor: z.number().check(z.gte(1), z.lte(10)),
   /** A level that has less than this percent up takes no notice of health, unless other levels have room; 0 = never. */
-  panicThresholdPercent: z.int().min(0).max(100),
+  panicThresholdPercent: intBetween(0, 100),
   /** Shares stay while they are fewer percentage points than this from where they belong. */
-  hysteresisPercent: z.int().min(0).max(100),
+  hysteresisPercent: intBetween(0, 100),
   /** Percentage points that move between levels at once, and how long until the next. */
-  maxChangePercent: z.int().min(1).max(100),
-  changeIntervalSeconds: z.int().min(1).max(3_600),
+  maxChangePercent: intBetween(1, 100),
+  changeIntervalSeconds: intBetween(1, 3_600),
   /** How long a destination that comes (back) takes to its full weight, from a tenth of it; 0 = at once. */
-  slowStartSeconds: z.int().min(0).max(3_600),
+  slowStartSeconds: intBetween(0, 3_600),
   /** The largest share that destinations of a site get within a level, as far as others have room. Sorted by site. */
-  capacities: z.array(z.object({ site: z.string(), maxSharePercent: z.int().min(1).max(100) })),
+  capacities: z.array(z.object({ site: z.string(), maxSharePercent: intBetween(1, 100) })),
 })
 export type Policy = z.infer<typeof policySchema>
 
@@ -56,7 +51,7 @@ const overrideFields = {
   reason: z.string(),
   owner: z.string(),
   /** ms since 1970, by the director's wall clock: it ends there by itself, whoever is out of reach. */
-  expiresAt: z.int().min(0),
+  expiresAt: naturalSchema,
 }
 /**
  * What an operator says for a while, whatever health says. None of them gives a weight to a destination to which
@@ -81,7 +76,7 @@ export const quorumStateSchema = z.object({
   /** `down for 3 of 4 directors: dir-a, dir-b, dir-c`. */
   why: z.string(),
   /** ms since 1970, by the director's wall clock: also where the control plane answers and nobody counts any more. */
-  expiresAt: z.int().min(0),
+  expiresAt: naturalSchema,
 })
 export type QuorumState = z.infer<typeof quorumStateSchema>
 
@@ -92,8 +87,8 @@ export const weightFactorSchema = z.object({
   /** Of intent the weight itself, of the others what it is multiplied by. */
   value: z.number(),
   /** ISO 8601; null = it never changed while this agent looked. */
-  since: z.string().nullable(),
-  why: z.string().max(300),
+  since: z.nullable(z.string()),
+  why: textUpTo(300),
 })
 export type WeightFactor = z.infer<typeof weightFactorSchema>
 
@@ -103,7 +98,7 @@ export const weighedDestinationSchema = z.object({
   destination: z.string(),
   realServer: z.string(),
   /** In the kernel. Within a level in proportion to the product of its factors; never 0 by rounding. */
-  weight: z.int().min(0),
+  weight: naturalSchema,
   factors: z.array(weightFactorSchema),
 })
 export type WeighedDestination = z.infer<typeof weighedDestinationSchema>

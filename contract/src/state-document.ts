@@ -19,6 +19,7 @@ import {
   type HostState,
   type ServiceState,
 } from './host-state.ts'
+import { naturalSchema, positiveSchema } from './shapes.ts'
 
 const BUCKETS_MAX = 1_024
 /** Services of one bucket, until there are too many of them. */
@@ -30,7 +31,7 @@ const LIST_SIZE = 32
 export const STATE_FORMAT = 2
 
 const DIGEST = /^[0-9a-f]{64}$/
-const digestSchema = z.string().regex(DIGEST)
+const digestSchema = z.string().check(z.regex(DIGEST))
 
 /** A shard's or a list's name and the SHA-256 of its body. */
 export type ShardRef = { readonly name: string; readonly digest: string }
@@ -56,12 +57,12 @@ export const manifestSchema = z.object({
   format: z.literal(STATE_FORMAT),
   host: z.object({ id: z.string(), name: z.string(), role: roleSchema, site: z.string() }),
   /** Bumped by an operator after a restore from backup; outranks the generation. */
-  epoch: z.int().min(1),
+  epoch: positiveSchema,
   /** +1 for each published change of this host's state. */
-  generation: z.int().min(1),
+  generation: positiveSchema,
   /** The last generation for which an operator allowed a large removal; 0 = never. */
-  shrinkAllowedGeneration: z.int().min(0),
-  counts: z.object({ services: z.int().min(0), destinations: z.int().min(0) }),
+  shrinkAllowedGeneration: naturalSchema,
+  counts: z.object({ services: naturalSchema, destinations: naturalSchema }),
   lists: z.custom<ShardRef[]>(areShardRefs, { error: 'names no lists of shards' }),
   /** SHA-256 of the canonical JSON of `lists`: the digest of the whole state. */
   digest: digestSchema,

@@ -4,6 +4,8 @@
  * leave the kernel as it is; so does a crash.
  */
 import { VERSION } from '@lvs-fleet/contract'
+import en from 'zod/v4/locales/en.js'
+import * as z from 'zod/mini'
 import { loadAwsPart } from './aws/aws-part.ts'
 import { applyCommand } from './cli/apply-command.ts'
 import { doctorCommand } from './cli/doctor-command.ts'
@@ -32,6 +34,9 @@ import { createLog, systemClock } from './system.ts'
 
 // Whoever read them is gone: a log that nobody hears is no reason to stop keeping the kernel as it should be.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
+// zod/mini has no words of its own for what is wrong with a value.
+z.config(en())
 
 async function main(args: readonly string[]): Promise<number> {
   const config = parseConfig(args)

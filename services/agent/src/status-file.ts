@@ -2,8 +2,8 @@
  * The newest snapshot on disk, for `status`: what this host does can be read without any control plane. Not forced to
  * the device: every life writes it anew within a second, and each change would wait for it.
  */
-import * as z from 'zod'
-import { rejectionSchema, statusReportSchema } from '@lvs-fleet/contract'
+import * as z from 'zod/mini'
+import { statusReportSchema } from '@lvs-fleet/contract'
 import { saveLoosely } from './disk/sealed.ts'
 import type { Clock, Disk } from './ports.ts'
 import { fingerprintOf, type Snapshot } from './report.ts'
@@ -12,10 +12,8 @@ const FILE = 'status.json'
 /** While destinations drain, their remaining time is refreshed this often. */
 const DRAIN_REFRESH_MS = 10_000
 
-const statusSchema = z.object({
-  at: z.string(),
-  snapshot: statusReportSchema.omit({ seq: true }).extend({ rejected: rejectionSchema.nullable() }),
-})
+const { seq: _, ...snapshotFields } = statusReportSchema.shape
+const statusSchema = z.object({ at: z.string(), snapshot: z.object(snapshotFields) })
 
 export type SavedStatus = { readonly at: string; readonly snapshot: Snapshot }
 

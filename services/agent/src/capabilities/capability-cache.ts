@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { capabilitiesSchema, type Capabilities } from '@lvs-fleet/contract'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import { errnoOf, type Disk, type Log } from '../ports.ts'
 import type { HostFacts } from '../report.ts'

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { hostPartSchema, type HostState } from '@lvs-fleet/contract'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { EXIT, type Config } from '../config.ts'
 import { takeLock } from '../disk/lock.ts'
 import { openDisk, openReadOnlyDisk } from '../disk/node-disk.ts'

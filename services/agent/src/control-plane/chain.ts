@@ -4,12 +4,12 @@
  * answer nor a crash nor a full disk ever looks like a copy.
  */
 import { randomBytes } from 'node:crypto'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 
 const FILE = 'chain.json'
-const linkSchema = z.string().regex(/^[A-Za-z0-9_-]{22,64}$/)
+const linkSchema = z.string().check(z.regex(/^[A-Za-z0-9_-]{22,64}$/))
 const pairSchema = z.object({ prev: linkSchema, next: linkSchema })
 export type ChainPair = z.infer<typeof pairSchema>
 

@@ -11,7 +11,7 @@ import {
   type EnrolAnswer,
   type PublicKey,
 } from '@lvs-fleet/contract'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { saveAtomically, sha256Hex } from '../disk/sealed.ts'
 import { AgentError, type Disk } from '../ports.ts'
 import { forgetChain } from './chain.ts'
@@ -19,12 +19,16 @@ import { forgetChain } from './chain.ts'
 export const KEY_FILE = 'key.json'
 const IDENTITY_FILE = 'identity.json'
 
-const privateKeySchema = publicKeySchema.extend({ d: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
+const privateKeySchema = z.object({
+  ...publicKeySchema.shape,
+  d: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
+})
 export type HostKey = z.infer<typeof privateKeySchema>
 
-const identitySchema = enrolAnswerSchema.extend({
+const identitySchema = z.object({
+  ...enrolAnswerSchema.shape,
   /** Controller keys of before: for states on this disk only. */
-  formerKeys: z.array(publicKeySchema).optional(),
+  formerKeys: z.optional(z.array(publicKeySchema)),
   /** SHA-256 of the rest: a flipped bit must not become another host id or another trusted key. */
   check: z.string(),
 })

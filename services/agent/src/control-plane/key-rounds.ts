@@ -1,5 +1,5 @@
 /** Replaces the host's key when it is old, while the agent runs. A failure waits for the next look: the old key goes on. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Clock, Disk, Log, Random } from '../ports.ts'
 import type { ControlPlane } from './client.ts'

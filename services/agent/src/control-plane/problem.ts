@@ -1,10 +1,10 @@
 /** One line for a person from a refusing answer: the title and detail of problem+json, else the status. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 const problemSchema = z.object({
-  title: z.string().optional(),
-  detail: z.string().optional(),
-  code: z.string().optional(),
+  title: z.optional(z.string()),
+  detail: z.optional(z.string()),
+  code: z.optional(z.string()),
 })
 
 export function problemText(status: number, body: string): string {

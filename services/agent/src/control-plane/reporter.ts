@@ -2,7 +2,7 @@
  * Numbers reports and keeps a number on disk that none has reached, so that no report of a later life looks older
  * than one before; it is written once in many reports.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Clock, Disk, Log } from '../ports.ts'
 import { fingerprintOf, type Snapshot } from '../report.ts'
@@ -18,7 +18,10 @@ const DOWN_REPEAT_MS = 60_000
 /** Numbers taken from the disk at a time; a life that ends leaves the rest unused. */
 const SEQ_BLOCK = 100
 
-const countersSchema = z.object({ seq: z.int().min(0), driftCount: z.int().min(0) })
+const countersSchema = z.object({
+  seq: z.int().check(z.gte(0)),
+  driftCount: z.int().check(z.gte(0)),
+})
 export type Counters = z.infer<typeof countersSchema>
 
 export async function loadCounters(disk: Disk): Promise<Counters> {

@@ -16,7 +16,7 @@ import {
   sourceNatKey,
   sourceNatStateSchema,
 } from '@lvs-fleet/contract'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { saveAtomically, seal, unseal } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import { emptyLedger, type Ledger } from './ledger.ts'
@@ -25,25 +25,27 @@ const FILES = ['ledger-a', 'ledger-b'] as const
 
 const deadlineSchema = z.number()
 const ledgerFileSchema = z.object({
-  sequence: z.int().min(1),
+  sequence: z.int().check(z.gte(1)),
   scope: z.string(),
-  lingerSeconds: z.int().min(0),
+  lingerSeconds: z.int().check(z.gte(0)),
   services: z.array(z.tuple([z.string(), z.int()])),
   drains: z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))])),
-  askedDrains: z
-    .array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))]))
-    .default([]),
+  askedDrains: z._default(
+    z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))])),
+    [],
+  ),
   devices: z.array(deviceStateSchema),
-  guePorts: z.array(guePortStateSchema).default([]),
+  guePorts: z._default(z.array(guePortStateSchema), []),
   addresses: z.array(z.tuple([z.string(), addressStateSchema])),
   sysctls: z.array(z.object({ key: z.string(), previous: z.string(), value: z.string() })),
   clamps: z.array(clampStateSchema),
-  marks: z.array(markStateSchema).default([]),
-  timeouts: z
-    .array(z.object({ name: z.enum(TIMEOUTS), previous: z.int(), value: z.int() }))
-    .default([]),
-  syncDaemons: z.array(syncDaemonStateSchema).default([]),
-  sourceNats: z.array(sourceNatStateSchema).default([]),
+  marks: z._default(z.array(markStateSchema), []),
+  timeouts: z._default(
+    z.array(z.object({ name: z.enum(TIMEOUTS), previous: z.int(), value: z.int() })),
+    [],
+  ),
+  syncDaemons: z._default(z.array(syncDaemonStateSchema), []),
+  sourceNats: z._default(z.array(sourceNatStateSchema), []),
   lingers: z.array(z.tuple([z.string(), deadlineSchema])),
 })
 type LedgerFile = z.infer<typeof ledgerFileSchema>

@@ -4,7 +4,7 @@
  * version is quarantined: the other slot runs, and the control plane is told. No clock is compared across
  * lives, so a jumping clock cannot quarantine or release anything.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import type { Version } from './candidate.ts'
@@ -16,10 +16,10 @@ export const HARMLESS_AFTER_MS = 5 * 60_000
 
 const versionSchema = z.object({ epoch: z.int(), generation: z.int(), digest: z.string() })
 const bootRecordSchema = z.object({
-  version: versionSchema.nullable(),
+  version: z.nullable(versionSchema),
   /** Starts on this version that did not end well, the running one included. */
-  starts: z.int().min(0),
-  quarantined: z.array(versionSchema).max(4),
+  starts: z.int().check(z.gte(0)),
+  quarantined: z.array(versionSchema).check(z.maxLength(4)),
 })
 export type BootRecord = z.infer<typeof bootRecordSchema>
 

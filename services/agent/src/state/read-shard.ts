@@ -16,7 +16,7 @@ import {
   type ServiceState,
   type Shard,
 } from '@lvs-fleet/contract'
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import { cutDestinations } from './cut-destinations.ts'
 import { Memo } from './memo.ts'
 
@@ -187,7 +187,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function checked<T>(result: z.ZodSafeParseResult<T>): Read<T> {
+function checked<T>(result: z.core.util.SafeParseResult<T>): Read<T> {
   if (result.success) return { ok: true, value: result.data }
   const issue = result.error.issues[0]
   return { ok: false, path: issue?.path ?? [], problem: issue?.message ?? '?' }

@@ -3,7 +3,7 @@
  * checks are done. Good within one boot only, because its times are of the boot clock; lost or damaged is as new.
  */
 import { levelSchema, WEIGHT_FACTORS } from '@lvs-fleet/contract'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { saveLoosely, seal, unseal } from '../disk/sealed.ts'
 import type { Disk } from '../ports.ts'
 import type { Memory } from './weigh.ts'
@@ -18,7 +18,7 @@ const sharesSchema = z.object({
 const memberSchema = z.object({
   isUp: z.boolean(),
   isServing: z.boolean(),
-  rampFromMs: z.number().nullable(),
+  rampFromMs: z.nullable(z.number()),
   since: z.partialRecord(
     z.enum(WEIGHT_FACTORS),
     z.object({ value: z.number(), sinceWallMs: z.number() }),
@@ -29,8 +29,8 @@ const fileSchema = z.object({
   services: z.array(
     z.object({
       key: z.string(),
-      shares: sharesSchema.nullable(),
-      members: z.array(memberSchema.extend({ key: z.string() })),
+      shares: z.nullable(sharesSchema),
+      members: z.array(z.object({ ...memberSchema.shape, key: z.string() })),
     }),
   ),
 })
