@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { zodMini } from '../scripts/build.ts'
 
 const OUTPUT = fileURLToPath(new URL('../dist/bench', import.meta.url))
 
@@ -18,6 +19,7 @@ export async function bundle(program: URL): Promise<string> {
     target: 'node24',
     format: 'esm',
     external: ['netlink', 'netlink/*'],
+    plugins: [zodMini],
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
     },

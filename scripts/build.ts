@@ -64,7 +64,7 @@ const sayVersion = (version: string): Plugin => ({
  * What the contract takes as zod the agent takes as zod/mini: the same schemas, without the methods and the way to JSON
  * schemas of which the API makes its OpenAPI document. tsconfig.agent.json checks that it has all they use.
  */
-const zodMini: Plugin = {
+export const zodMini: Plugin = {
   name: 'zod-mini',
   setup: (bundle) =>
     bundle.onResolve({ filter: /^zod$/ }, ({ kind, resolveDir }) =>

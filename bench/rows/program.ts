@@ -16,7 +16,7 @@ import { sizeName, type Size } from '../size.ts'
 import { makeStateDirectory } from '../state-directory.ts'
 import { ipvsadmText, stateText } from '../tables.ts'
 
-const REPEATS: Readonly<Record<Size, number>> = { 1_000: 3, 10_000: 1 }
+const REPEATS = 3
 const BOUND_MS = 120_000
 const IPVSADM_BOUND_MS = 300_000
 const FIRST = 3
@@ -52,8 +52,8 @@ async function measure(outside: Outside): Promise<readonly Figure[]> {
     await put('ipvsadm', ipvsadmText(size, FIRST))
     const agents: Took[] = []
     const others: number[] = []
-    for (let i = 0; i < REPEATS[size]; i++) {
-      outside.log(`agent and ipvsadm, ${sizeName(size)}, ${i + 1} of ${REPEATS[size]}`)
+    for (let i = 0; i < REPEATS; i++) {
+      outside.log(`agent and ipvsadm, ${sizeName(size)}, ${i + 1} of ${REPEATS}`)
       agents.push(await byAgent(lab, program, size))
       others.push(
         (await inNamespace(lab, (name) =>
@@ -73,7 +73,7 @@ async function measure(outside: Outside): Promise<readonly Figure[]> {
     if (size !== 1_000) continue
     outside.log(`keepalived, ${sizeName(size)}`)
     const weights = { first: FIRST, second: SECOND }
-    const start = await keepalivedStart(lab, size, weights, REPEATS[size])
+    const start = await keepalivedStart(lab, size, weights, REPEATS)
     figures.push(
       besideKeepalived(`${sizeName(size)} from empty: whole agent process`, whole, 'start', start),
     )
@@ -125,7 +125,7 @@ async function byAgent(lab: Lab, program: string, size: Size): Promise<Took> {
     reweigh: await within(name, agent('apply', '/run/bench/second.json')),
   }))
   const kernel = await inNamespace(lab, async (name) => {
-    const command = [process.execPath, program, '/run/bench/first.json']
+    const command = [process.execPath, ...AGENT_NODE_FLAGS, program, '/run/bench/first.json']
     return Number(await lab.sh(name, command, { timeoutMs: BOUND_MS }))
   })
   return { whole, reweigh, kernel }
