@@ -21,7 +21,7 @@ import { drainProgressSchema } from './drain.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
 import { weighedDestinationSchema, weightFactorSchema } from './policy.ts'
-import { naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
+import { listUpTo, naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
 
 /** Seconds; answers of GET state carry it in the header `lvs-poll-seconds`: how long to wait before the next poll. */
 export const POLL_SECONDS_HEADER = 'lvs-poll-seconds'
@@ -53,7 +53,7 @@ export const GET_CALLER_IDENTITY = 'Action=GetCallerIdentity&Version=2011-06-15'
  * others is refused, where other fields that are unknown would be those of a newer agent.
  */
 export const awsProofSchema = z.object({
-  headers: z.array(z.tuple([textUpTo(100), textUpTo(4_096)])).check(z.maxLength(20)),
+  headers: listUpTo(z.tuple([textUpTo(100), textUpTo(4_096)]), 20),
   method: z.optional(z.literal('POST')),
   url: z.optional(z.literal('/')),
   body: z.optional(z.literal(GET_CALLER_IDENTITY)),
@@ -76,7 +76,7 @@ export const enrolRequestSchema = z
     name: z.optional(textUpTo(63)),
     publicKey: publicKeySchema,
     /** Addresses the host would declare; used only when enrolment creates the resource. */
-    addresses: z.array(ipSchema).check(z.maxLength(64)),
+    addresses: listUpTo(ipSchema, 64),
     /** Signature by the new key over `enrolProofText`, base64url. */
     proof: textUpTo(200),
     machineId: textUpTo(128),
@@ -159,7 +159,7 @@ export const tokenAnswerSchema = z.object({
   token_type: z.literal('Bearer'),
   expires_in: positiveSchema,
   /** Signed key lists, oldest first; absent while there was never more than one key. */
-  key_lists: z.optional(z.array(z.string()).check(z.maxLength(KEY_LISTS_MAX))),
+  key_lists: z.optional(listUpTo(z.string(), KEY_LISTS_MAX)),
 })
 export type TokenAnswer = z.infer<typeof tokenAnswerSchema>
 
@@ -232,7 +232,7 @@ export const HELD_TEXT_MAX = 200
 
 /** What measuring the paths of a director found; those that nobody measured yet count nowhere. */
 export const pathReportSchema = z.object({
-  narrow: z.array(narrowPathSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  narrow: listUpTo(narrowPathSchema, REPORT_LIST_MAX),
   narrowCount: naturalSchema,
   /** They carry what was computed. */
   fittingCount: naturalSchema,
@@ -264,7 +264,7 @@ export const weightChangesSchema = z.object({
   /** Those that no report listed: more at once, or between two reports, than one carries. */
   droppedCount: naturalSchema,
   /** Oldest first; those that a report was acknowledged for are listed no more. */
-  list: z.array(weightChangeSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  list: listUpTo(weightChangeSchema, REPORT_LIST_MAX),
 })
 export type WeightChanges = z.infer<typeof weightChangesSchema>
 
@@ -281,17 +281,17 @@ export const statusReportSchema = z.object({
   /** Why an operator stopped the agent on the host itself; null = it applies what is published. */
   held: z._default(z.nullable(textUpTo(HELD_TEXT_MAX)), null),
   counts: z.object({ services: z.int(), destinations: z.int() }),
-  failedOps: z.array(failedOpSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  failedOps: listUpTo(failedOpSchema, REPORT_LIST_MAX),
   failedOpCount: naturalSchema,
-  drift: z.array(driftSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  drift: listUpTo(driftSchema, REPORT_LIST_MAX),
   /** Repairs since the agent's identity was made; expected flat. */
   driftCount: naturalSchema,
-  drains: z.array(drainSchema).check(z.maxLength(REPORT_LIST_MAX)),
+  drains: listUpTo(drainSchema, REPORT_LIST_MAX),
   drainCount: naturalSchema,
   /** Of each drain that an operator asked for; those that are over too, while they stand. */
-  drainProgress: z._default(z.array(drainProgressSchema).check(z.maxLength(REPORT_LIST_MAX)), []),
+  drainProgress: z._default(listUpTo(drainProgressSchema, REPORT_LIST_MAX), []),
   /** Destinations whose weight in the kernel is not intent's, and why. */
-  weights: z._default(z.array(weighedDestinationSchema).check(z.maxLength(REPORT_LIST_MAX)), []),
+  weights: z._default(listUpTo(weighedDestinationSchema, REPORT_LIST_MAX), []),
   weightCount: z._default(naturalSchema, 0),
   /** What became of weights since; null where none ever changed, and from agents that do not say. */
   weightChanges: z._default(z.nullable(weightChangesSchema), null),

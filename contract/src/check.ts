@@ -4,7 +4,7 @@
  */
 import * as z from 'zod'
 import { firewallMarkSchema, ipSchema, portSchema } from './ipvs.ts'
-import { intBetween, naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
+import { intBetween, listUpTo, naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
 
 /** TLS of a check. Files are named, never carried: keys stay on the director. */
 export const checkTlsSchema = z.object({
@@ -192,9 +192,9 @@ export type HealthEvent = z.infer<typeof healthEventSchema>
 export const healthReportSchema = z.object({
   counts: z.object({ up: z.int(), down: z.int(), held: z.int(), unknown: z.int() }),
   /** What is not up comes first. */
-  checks: z.array(checkHealthSchema).check(z.maxLength(HEALTH_LIST_MAX)),
+  checks: listUpTo(checkHealthSchema, HEALTH_LIST_MAX),
   /** Oldest first. */
-  events: z.array(healthEventSchema).check(z.maxLength(HEALTH_EVENTS_MAX)),
+  events: listUpTo(healthEventSchema, HEALTH_EVENTS_MAX),
 })
 export type HealthReport = z.infer<typeof healthReportSchema>
 

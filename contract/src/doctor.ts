@@ -3,7 +3,7 @@
  * would see, and what mends it. The same words on the host, in the report, in the API and in the CLI.
  */
 import * as z from 'zod'
-import { naturalSchema, textUpTo } from './shapes.ts'
+import { listUpTo, naturalSchema, textUpTo } from './shapes.ts'
 
 /** broken: traffic fails now. risk: it will, or can be abused. info: worth knowing. */
 export const SEVERITIES = ['broken', 'risk', 'info'] as const
@@ -22,7 +22,7 @@ export const findingSchema = z.object({
   /** What somebody who uses the service would notice. */
   symptom: textUpTo(400),
   /** What to run; in order. Lines that begin with `#` are advice where no command can know enough. */
-  commands: z.array(textUpTo(400)).check(z.maxLength(10)),
+  commands: listUpTo(textUpTo(400), 10),
   /** `doctor --fix` may do it. */
   fixable: z.boolean(),
 })
@@ -33,7 +33,7 @@ export const FINDINGS_MAX = 50
 
 /** The doctor's share of a report. */
 export const doctorSummarySchema = z.object({
-  findings: z.array(findingSchema).check(z.maxLength(FINDINGS_MAX)),
+  findings: listUpTo(findingSchema, FINDINGS_MAX),
   findingCount: naturalSchema,
 })
 export type DoctorSummary = z.infer<typeof doctorSummarySchema>

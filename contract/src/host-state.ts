@@ -25,7 +25,7 @@ import {
   policySchema,
   quorumStateSchema,
 } from './policy.ts'
-import { intBetween, naturalSchema, textUpTo } from './shapes.ts'
+import { intBetween, listUpTo, naturalSchema, textUpTo } from './shapes.ts'
 
 export const ROLES = ['director', 'real-server'] as const
 export const roleSchema = z.enum(ROLES)
@@ -47,7 +47,7 @@ export const destinationStateSchema = z.object({
   /** Of destinations whose service has a policy. */
   placement: z.optional(placementSchema),
   /** The first that has not expired counts. */
-  overrides: z.optional(z.array(overrideStateSchema).check(z.maxLength(OVERRIDES_MAX))),
+  overrides: z.optional(listUpTo(overrideStateSchema, OVERRIDES_MAX)),
   /** Down by the quorum rule of its pool. */
   quorum: z.optional(quorumStateSchema),
   /** Its weight is 0 then, which is all that agents hear who do not know of drains. */

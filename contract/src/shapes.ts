@@ -14,3 +14,7 @@ export const intBetween = (least: number, most: number) => z.int().check(z.gte(l
 
 /** A text of so many characters at most. */
 export const textUpTo = (most: number) => z.string().check(z.maxLength(most))
+
+/** A list of so many items at most. */
+export const listUpTo = <T extends z.core.SomeType>(item: T, most: number) =>
+  z.array(item).check(z.maxLength(most))
