@@ -14,7 +14,7 @@ const OPTIONS = '-C -p /run/bench-ka.pid -c /run/bench-kac.pid -r /run/bench-kav
 const BOUND_MS = 120_000
 
 /** Of what a run took that was asked all the time: before that nobody needs to ask. */
-const QUIET = 0.6
+const QUIET = 0.7
 
 /** Of runs that are watched without slowing them down: the first one is asked all the time and not counted. */
 export async function watched(
