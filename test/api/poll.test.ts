@@ -85,11 +85,16 @@ const change = async (owner: string, service = 'web') => {
 describe('GET state', () => {
   test('with nothing new is 304 and asks no database', async () => {
     const { etag } = await fetchState()
-    const queries = api.deps.database.queryCount()
-    for (let n = 0; n < 50; n++) assert.equal((await agent.state({ etag })).status, 304)
-    assert.equal((await agent.state({ etag: `W/${etag}` })).status, 304)
-    assert.equal((await agent.state({ etag, waitSeconds: 0.2 })).status, 304)
-    assert.equal(api.deps.database.queryCount(), queries)
+    const asked: number[] = []
+    // What the API does by itself now and then may fall into one of them, never into all.
+    while (asked.at(-1) !== 0 && asked.length < 5) {
+      const queries = api.deps.database.queryCount()
+      for (let n = 0; n < 50; n++) assert.equal((await agent.state({ etag })).status, 304)
+      assert.equal((await agent.state({ etag: `W/${etag}` })).status, 304)
+      assert.equal((await agent.state({ etag, waitSeconds: 0.2 })).status, 304)
+      asked.push(api.deps.database.queryCount() - queries)
+    }
+    assert.equal(asked.at(-1), 0, String(asked))
   })
 
   test('with nothing new is the same answer by the quick way and by the ordinary one', async () => {
