@@ -3,6 +3,7 @@ import { ip, type CheckProbe, type CheckState } from '@lvs-fleet/contract'
 import { plainDialer } from '../services/agent/src/health/dialer.ts'
 import { createHealthEngine } from '../services/agent/src/health/engine.ts'
 import { createProber } from '../services/agent/src/health/prober.ts'
+import { createMemoryRelease, v8Heap } from '../services/agent/src/release-memory.ts'
 import { systemClock } from '../services/agent/src/system.ts'
 
 export type ChecksOrder = {
@@ -42,6 +43,11 @@ export async function measureChecks(order: ChecksOrder): Promise<ChecksResult> {
     },
     onEvent: () => {},
   })
+  // As the agent does it, every second.
+  const release = createMemoryRelease(v8Heap)
+  release()
+  const releasing = setInterval(release, 1_000)
+  stop.signal.addEventListener('abort', () => clearInterval(releasing))
   const idleRssMb = rssMb()
   engine.replace(Array.from({ length: order.count }, (_, i) => checkOf(order, i)))
   const running = engine.run(stop.signal)

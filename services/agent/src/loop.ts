@@ -23,6 +23,7 @@ const VERIFY_MAX_MS = 10_000
 /** A verify round may take a twentieth of the time, the kernel's share included. */
 const VERIFY_COST_FACTOR = 20
 const DRAIN_MS = 1_000
+const RELEASE_MS = 1_000
 /** Between two looks at the network after it told us of changes. */
 const NETWORK_SPACING_MS = 250
 
@@ -36,7 +37,7 @@ export type LoopDeps = {
   readonly random: Random
   readonly log: Log
   readonly status: StatusFile
-  /** After each round. */
+  /** Asked every second, and after a state was applied. */
   readonly releaseMemory?: (round?: { readonly ops: number }) => void
   /** Who is down gets no connections as soon as it is known. */
   readonly health?: Pick<HealthSource, 'subscribe'>
@@ -51,6 +52,8 @@ export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void
   const reports = createNudge()
   const work = [rounds(deps, reports.nudge, signal)]
   for (const run of deps.background ?? []) work.push(run(reports.nudge, signal))
+  if (deps.releaseMemory !== undefined)
+    work.push(releaseRounds(deps.releaseMemory, deps.clock, signal))
   if (deps.controlPlane !== undefined) {
     const { client, reporter } = deps.controlPlane
     const poller = createPoller({
@@ -66,6 +69,14 @@ export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void
     work.push(poller.run(signal), reportLoop(deps, reporter, reports, signal))
   }
   await Promise.all(work)
+}
+
+/** Thousands of checks a second leave much behind between two rounds. */
+async function releaseRounds(release: () => void, clock: Clock, signal: AbortSignal) {
+  while (!signal.aborted) {
+    await clock.sleep(RELEASE_MS, signal)
+    release()
+  }
 }
 
 async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal): Promise<void> {
@@ -110,7 +121,6 @@ async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal):
       try {
         await look()
         await status.save(agent.snapshot())
-        deps.releaseMemory?.()
       } catch (error) {
         // A full disk, or a bug in one round: the kernel stays as it is, and the next round tries again.
         log('error', 'round failed', {
