@@ -1,36 +1,15 @@
 /**
  * keepalived as the peer: its start until the whole table is there, and its reload until all weights are new.
- * /proc/net/ip_vs says when, as nothing else tells. Asking it takes a guest's one processor a third of the time, so a
- * first run says from when on to ask.
  */
 import { writeFileSync } from 'node:fs'
 import type { Lab } from '../test/lab/lab.ts'
-import { median } from './figure.ts'
+import { untilWeight, watched } from './full-table.ts'
 import { inNamespace, timed } from './namespace.ts'
 import { WIDTH, type Size } from './size.ts'
 import { keepalivedText } from './tables.ts'
 
 const OPTIONS = '-C -p /run/bench-ka.pid -c /run/bench-kac.pid -r /run/bench-kav.pid'
 const BOUND_MS = 120_000
-
-/** Of what a run took that was asked all the time: before that nobody needs to ask. */
-const QUIET = 0.7
-
-/** Of runs that are watched without slowing them down: the first one is asked all the time and not counted. */
-export async function watched(
-  repeats: number,
-  run: (quietMs: number) => Promise<number>,
-): Promise<number> {
-  const quietMs = (await run(0)) * QUIET
-  const took: number[] = []
-  for (let i = 0; i < repeats; i++) took.push(await run(quietMs))
-  return median(took)
-}
-
-/** Shell words that end when so many destinations have `weight`, which is not asked before `quietMs`. */
-export function untilWeight(weight: number, destinations: number, quietMs: number): string {
-  return `sleep ${quietMs / 1_000}; until [ $(grep -cE "Route +${weight} " /proc/net/ip_vs) -ge ${destinations} ]; do sleep 0.02; done`
-}
 
 type Weights = { readonly first: number; readonly second: number }
 

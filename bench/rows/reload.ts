@@ -4,8 +4,9 @@
  */
 import type { FleetLab } from '../../test/lab/fleet/fleet-lab.ts'
 import { figure, ms, type Figure } from '../figure.ts'
+import { untilWeight, watched } from '../full-table.ts'
 import { membersAt, WIDE_POOL } from '../intent.ts'
-import { keepalivedReload, untilWeight, watched } from '../keepalived.ts'
+import { keepalivedReload } from '../keepalived.ts'
 import type { Outside } from '../outside.ts'
 import type { Row } from '../row.ts'
 import { sizeName, WIDTH } from '../size.ts'

@@ -113,6 +113,22 @@ describe('parseShard', () => {
     )
   })
 
+  it('reads destinations alike but for name and address, and still checks those', () => {
+    const shard = shardOf([destination('10.2.0.1'), destination('10.2.0.2')])
+    const body = canonicalJson(shard)
+    assert.deepEqual(parseShard(body), { shard })
+    for (const [from, to, field] of [
+      ['"address":"10.2.0.2"', '"address":"10.2.0.256"', 'address'],
+      ['"address":"10.2.0.2"', '"address":2', 'address'],
+      ['"realServer":"rs-10.2.0.2"', '"realServer":null', 'realServer'],
+    ] as const) {
+      assert.ok(body.includes(from), from)
+      const result = parseShard(body.replaceAll(from, to))
+      assert('problem' in result, to)
+      assert.match(result.problem, new RegExp(`services\\.0\\.destinations\\.1\\.${field}`))
+    }
+  })
+
   it('reads services alike whose settings are alike, and still checks their names', () => {
     const shard = shardOf([destination('10.2.0.1')], [destination('10.2.0.2')])
     const body = canonicalJson(shard)
