@@ -30,7 +30,7 @@ const ROWS: readonly Row[] = [
 const HELP = `npm run bench [-- OPTIONS]
 
   --only NAME       this row only, repeatable
-  --engine NAME     qemu (default) or uml, the kernel lab's engine
+  --engine NAME     qemu (default), qemu-6.12 or uml: the kernel lab's engine
   --help            this text
 
 Rows:

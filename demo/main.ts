@@ -13,7 +13,7 @@ import { drawMap, drawTraffic } from './picture.ts'
 const HELP = `npm run demo [-- OPTIONS]
 
   --keep            leave everything up and print how to explore it; Ctrl-C ends it
-  --engine NAME     qemu (default) or uml, the kernel lab's engine
+  --engine NAME     qemu (default), qemu-6.12 or uml: the kernel lab's engine
   --help            this text
 
 Examples:

@@ -17,7 +17,8 @@ export function setup({ lab }) {
       `no Node 24 for ${process.platform}-${process.arch}: install Node 24 and run the scripts with it`,
     )
   if (lab) {
-    const done = spawnSync(node, [`${root}scripts/setup-lab.mjs`], { stdio: 'inherit' })
+    const words = [`${root}scripts/setup-lab.mjs`, process.env.LAB_ENGINE ?? '']
+    const done = spawnSync(node, words, { stdio: 'inherit' })
     if (done.status !== 0) process.exit(done.status ?? 1)
   }
   return node

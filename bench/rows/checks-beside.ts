@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AGENT_NODE_FLAGS } from '../../scripts/build.ts'
 import type { Lab } from '../../test/lab/lab.ts'
+import type { EngineName } from '../../test/lab/engine/engine.ts'
 import { bundle } from '../bundle.ts'
 import { figure, type Figure } from '../figure.ts'
 import { checkedAddress, type ChecksOrder } from '../measure-checks.ts'
@@ -15,8 +16,12 @@ import { cpuMsOf, mbOf } from '../proc.ts'
 import type { Row } from '../row.ts'
 
 /** A second. User-Mode Linux runs programs natively, and system calls several times slower. */
-const COUNTS = { qemu: 100, uml: 500 } as const
-const PROCESSOR = { qemu: 'emulated CPU', uml: 'User-Mode Linux' } as const
+const EMULATED = { count: 100, processor: 'emulated CPU' }
+const ENGINES: Readonly<Record<EngineName, typeof EMULATED>> = {
+  qemu: EMULATED,
+  'qemu-6.12': EMULATED,
+  uml: { count: 500, processor: 'User-Mode Linux' },
+}
 const PORT = 8_080
 const SETTLE_MS = 8_000
 const MEASURE_MS = 20_000
@@ -52,7 +57,7 @@ type Cost = { readonly perSecond: number; readonly cpu: number; readonly rssMb: 
 
 async function measure(outside: Outside): Promise<readonly Figure[]> {
   const { lab } = await outside.fleet()
-  const count = COUNTS[lab.engine]
+  const { count, processor } = ENGINES[lab.engine]
   const checked = await bundle(new URL('../native/checked.ts', import.meta.url))
   const program = await bundle(new URL('../guest/checks.ts', import.meta.url))
   const figures: Figure[] = []
@@ -69,14 +74,10 @@ async function measure(outside: Outside): Promise<readonly Figure[]> {
       }
     })
     figures.push(
-      figure(
-        `${count} ${probe.kind} checks a second, ${PROCESSOR[lab.engine]}: agent`,
-        costText(ours),
-        {
-          beside: `keepalived ${costText(theirs)}: ${(theirs.cpu / ours.cpu).toFixed(2)} x`,
-          numbers: { ...ours, peerCpu: theirs.cpu, peerRssMb: theirs.rssMb },
-        },
-      ),
+      figure(`${count} ${probe.kind} checks a second, ${processor}: agent`, costText(ours), {
+        beside: `keepalived ${costText(theirs)}: ${(theirs.cpu / ours.cpu).toFixed(2)} x`,
+        numbers: { ...ours, peerCpu: theirs.cpu, peerRssMb: theirs.rssMb },
+      }),
     )
   }
   return figures

@@ -11,8 +11,8 @@ import { makeRunFolder, type RunFolder } from './host/run-folder.ts'
 import { setupLab } from './host/setup.ts'
 import { Capture, type CaptureOptions } from './host/capture.ts'
 import { Hold, Load } from './host/traffic.ts'
-import type { Engine, EngineName } from './engine/engine.ts'
-import { qemu } from './engine/qemu.ts'
+import { type Engine, ENGINE_NAMES, type EngineName } from './engine/engine.ts'
+import { qemu, qemu612 } from './engine/qemu.ts'
 import { uml } from './engine/uml.ts'
 import type {
   ExitEvent,
@@ -26,7 +26,11 @@ import type {
 import { API, linkPeer, planTopology, type Topology, twoSites } from './topology.ts'
 
 const REPO = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
-const ENGINES: Readonly<Record<EngineName, Engine>> = { qemu, uml }
+const ENGINES: Readonly<Record<EngineName, Engine>> = {
+  qemu,
+  'qemu-6.12': qemu612,
+  uml,
+}
 const GUEST_DIR = '/lab-out'
 const RUN_TIMEOUT_MS = 30_000
 const SHORT_TIMEOUT_MS = 30_000
@@ -55,8 +59,9 @@ type Command = string | readonly string[]
 
 export function engineName(name: string | undefined = process.env['LAB_ENGINE']): EngineName {
   if (name === undefined || name === '') return 'qemu'
-  if (name === 'qemu' || name === 'uml') return name
-  throw new Error(`there is no lab engine ${name}: use qemu or uml`)
+  const known = ENGINE_NAMES.find((engine) => engine === name)
+  if (known !== undefined) return known
+  throw new Error(`there is no lab engine ${name}: use ${ENGINE_NAMES.join(' or ')}`)
 }
 
 export async function startLab(options: LabOptions = {}): Promise<Lab> {
@@ -65,7 +70,7 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   // Everything below .lab changes under the lock only: another lab may be booting from it.
   const lock = await lockLab(`${REPO}/.lab`, log)
   try {
-    await setupLab(REPO)
+    await setupLab(REPO, engine.name)
     await bundleGuest(REPO)
   } catch (error) {
     await lock.release()
@@ -106,7 +111,7 @@ export class Lab implements AsyncDisposable {
   constructor(engine: Engine, options: LabOptions, lock: Lock, folder: RunFolder) {
     this.engine = engine.name
     this.machine = engine
-    this.hasNftables = engine.name === 'qemu'
+    this.hasNftables = engine.name !== 'uml'
     this.topology = options.topology ?? twoSites
     this.apiPort = options.apiPort
     this.memoryMb = options.memoryMb ?? 2048

@@ -7,13 +7,14 @@ import { namespaces, twoSites } from './topology.ts'
 
 const HELP = `The kernel lab: a real Linux kernel with IPVS and two routed sites, as an ordinary process.
 
-usage: npm run lab -- [--engine qemu|uml] COMMAND
+usage: npm run lab -- [--engine NAME] COMMAND
 
   list            the scenarios
   SCENARIO        run one of them
   shell [HOST]    a shell in a host (default dir-a)
 
-  --engine NAME   qemu: the kernel that production runs (default); uml: quicker to start
+  --engine NAME   qemu: the kernel of Debian 12, 6.1 (default); qemu-6.12: that of Debian 13;
+                  uml: User-Mode Linux, quicker
   --markdown      matrix: write docs/forwarding-matrix.md
   --help          this text
 

@@ -1,9 +1,10 @@
-// What the two engines have in common: a guest is a child process of the test with a duplex byte
+// What the engines have in common: a guest is a child process of the test with a duplex byte
 // stream as control channel. Both die with the process that started them.
 import type { ChildProcess } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 
-export type EngineName = 'qemu' | 'uml'
+export const ENGINE_NAMES = ['qemu', 'qemu-6.12', 'uml'] as const
+export type EngineName = (typeof ENGINE_NAMES)[number]
 
 export type BootOptions = {
   readonly repo: string
