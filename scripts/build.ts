@@ -1,12 +1,13 @@
 /**
- * Bundles what ships: one file each, quick to start and small in memory. Native packages stay outside
- * and are found in node_modules beside the bundle or above it.
+ * Bundles what ships: one file each, quick to start and small in memory. Machine code stays outside
+ * and is found in node_modules beside the bundle or above it.
  *
  *   node scripts/build.ts          builds dist/lvsfleet-agent.mjs, dist/lvsfleet-agent-aws.mjs and dist/lvsfleet-api-lambda{/,.zip}
  */
+import assert from 'node:assert/strict'
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { basename } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
 import { zipFolder } from './zip.ts'
 
@@ -19,8 +20,10 @@ export const AGENT_BUNDLE = `${root}dist/lvsfleet-agent.mjs`
  * before it is old. V8 collects the whole heap from 72 MB on, which a start with 10,000 × 10 destinations does not reach:
  * each collection would copy what lives to fresh pages. After that the agent says when
  * (services/agent/src/release-memory.ts), and a collection is one pause of some 20 ms at most, not many steps while the
- * heap grows on. No third compiler, whose code never pays back in an agent that is idle most of the time. No threads of
- * V8's own, which wake up for each small collection and cost more than they save.
+ * heap grows on. No third compiler, whose code never pays back in an agent that is idle most of the time, and the second one
+ * for what runs again and again: at its usual 400 calls a start of the agent would wait for it a hundred times. No
+ * collection before the young generation is full, and no threads of V8's own, which wake up for each small collection and
+ * cost more than they save.
  */
 export const AGENT_NODE_FLAGS = [
   '--min-semi-space-size=2',
@@ -28,6 +31,8 @@ export const AGENT_NODE_FLAGS = [
   '--initial-heap-size=72',
   '--no-incremental-marking',
   '--no-turbofan',
+  '--invocation-count-for-maglev=5000',
+  '--no-minor-gc-task',
   '--single-threaded',
   '--expose-gc',
 ] as const
@@ -39,8 +44,6 @@ const COMMON = {
   format: 'esm',
   minify: true,
   sourcemap: true,
-  // Native addons: loaded from node_modules at run time.
-  external: ['netlink', 'netlink/*'],
   banner: {
     js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
   },
@@ -72,31 +75,97 @@ export const zodMini: Plugin = {
     ),
 }
 
+/**
+ * What the agent loads once its kernel has the last good state, or for another command than `run`. One file: whatever
+ * of these is imported first brings the rest.
+ */
+const LATER = [
+  'cli/carry-on.ts',
+  'cli/dry-run.ts',
+  'cli/other-commands.ts',
+  'doctor/host-doctor.ts',
+  'health/host-prober.ts',
+  'kernel/path/marked-sockets.ts',
+] as const
+
+const agentSource = (file: string): string => `${root}services/agent/src/${file}`
+
+/** Each of LATER is that one file, so that a bundle has as few files as it has moments to load them. */
+const laterAsOne: Plugin = {
+  name: 'later-as-one',
+  setup: (bundle) => {
+    bundle.onResolve({ filter: /^\.\.?\// }, ({ kind, path, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined
+      const file = resolve(resolveDir, path)
+      if (!LATER.some((name) => agentSource(name) === file))
+        return { errors: [{ text: `${path} is imported late: name it in LATER` }] }
+      return { path: 'later', namespace: 'later' }
+    })
+    bundle.onLoad({ filter: /./, namespace: 'later' }, () => ({
+      contents: LATER.map((name) => `export * from ${JSON.stringify(agentSource(name))}`).join(
+        '\n',
+      ),
+      resolveDir: root,
+    }))
+  },
+}
+
+/** Loaded by hosts that use AWS and by no other; a bundle of its own. */
+const awsApart = (file: string): Plugin => ({
+  name: 'aws-apart',
+  setup: (bundle) =>
+    bundle.onResolve({ filter: /\/aws-bundle\.ts$/ }, () => ({
+      path: `./${basename(file)}`,
+      external: true,
+    })),
+})
+
+/** The machine code of the netlink package for this processor, without its search for where that may be: see libc.ts too. */
+const netlinkDirect: Plugin = {
+  name: 'netlink-direct',
+  setup: (bundle) => {
+    bundle.onResolve({ filter: /^node-gyp-build$/ }, ({ path }) => ({ path, namespace: 'direct' }))
+    bundle.onLoad({ filter: /./, namespace: 'direct' }, () => ({
+      contents:
+        'module.exports = () => require("netlink/prebuilds/linux-" + process.arch + "/node.napi.node")',
+    }))
+  },
+}
+
+/** Files of the agent's bundle beside its entry: what both its parts share, what it loads later, what only AWS needs. */
+export function besideAgent(entry: string): Readonly<Record<'chunk' | 'later' | 'aws', string>> {
+  const beside = (name: string): string => entry.replace(/\.mjs$/, `-${name}.mjs`)
+  return { chunk: beside('chunk'), later: beside('later'), aws: beside('aws') }
+}
+
 export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Promise<string> {
-  const awsFile = outfile.replace(/\.mjs$/, '-aws.mjs')
-  await build({
+  const { chunk, later, aws } = besideAgent(outfile)
+  const name = basename(outfile, '.mjs')
+  const { metafile } = await build({
     ...COMMON,
-    entryPoints: [`${root}services/agent/src/main.ts`],
-    outfile,
-    // Its own file beside this one, loaded by hosts that use AWS and by no other.
+    metafile: true,
+    entryPoints: { [name]: agentSource('main.ts') },
+    outdir: dirname(outfile),
+    outExtension: { '.js': '.mjs' },
+    splitting: true,
+    chunkNames: `${name}-[name]`,
+    // What netlink gives the search that is left out.
+    define: { __dirname: '""' },
     plugins: [
       zodMini,
-      {
-        name: 'aws-apart',
-        setup: (bundle) =>
-          bundle.onResolve({ filter: /\/aws-bundle\.ts$/ }, () => ({
-            path: `./${basename(awsFile)}`,
-            external: true,
-          })),
-      },
+      awsApart(aws),
+      laterAsOne,
+      netlinkDirect,
       ...(version === undefined ? [] : [sayVersion(version)]),
     ],
   })
-  const entry = `${root}services/agent/src/aws/aws-bundle.ts`
+  const made = Object.keys(metafile.outputs).filter((file) => file.endsWith('.mjs'))
+  const expected = [outfile, chunk, later].map((file) => basename(file))
+  assert.deepEqual(made.map((file) => basename(file)).sort(), expected.sort())
   await build({
     ...COMMON,
-    entryPoints: [entry],
-    outfile: awsFile,
+    entryPoints: [agentSource('aws/aws-bundle.ts')],
+    outfile: aws,
     sourcemap: false,
     plugins: [zodMini],
   })

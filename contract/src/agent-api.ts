@@ -18,8 +18,10 @@ import { capabilitiesSchema } from './capabilities.ts'
 import { healthReportSchema } from './check.ts'
 import { doctorSummarySchema } from './doctor.ts'
 import { drainProgressSchema } from './drain.ts'
+import { publicKeySchema } from './host-identity.ts'
 import { ipSchema } from './ipvs.ts'
 import { roleSchema } from './host-state.ts'
+import { HELD_TEXT_MAX, REPORT_LIST_MAX } from './report-limits.ts'
 import { weighedDestinationSchema, weightFactorSchema } from './policy.ts'
 import { listUpTo, naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
 
@@ -27,14 +29,6 @@ import { listUpTo, naturalSchema, positiveSchema, textUpTo } from './shapes.ts'
 export const POLL_SECONDS_HEADER = 'lvs-poll-seconds'
 export const STATE_MEDIA_TYPE = 'application/vnd.lvsfleet.state'
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-
-/** An Ed25519 public key, RFC 8037. */
-export const publicKeySchema = z.object({
-  kty: z.literal('OKP'),
-  crv: z.literal('Ed25519'),
-  x: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
-})
-export type PublicKey = z.infer<typeof publicKeySchema>
 
 /** Signed by the new key to prove that the host holds it; `secret` is the join token or else the challenge. */
 export function enrolProofText(secret: string): string {
@@ -103,20 +97,6 @@ export const enrolPendingSchema = z.object({
   retryAfterSeconds: positiveSchema,
 })
 
-export const enrolAnswerSchema = z.object({
-  hostId: z.string(),
-  name: z.string(),
-  role: roleSchema,
-  site: z.string(),
-  /** Audience of the agent's assertions: the API's configured name. */
-  audience: z.string(),
-  /** Keys that sign states. The agent trusts these and no others. */
-  controllerKeys: z.array(publicKeySchema).check(z.minLength(1)),
-  /** Serial of the list that these keys are from; absent or 0 = the keys of the beginning. */
-  keySerial: z.optional(naturalSchema),
-})
-export type EnrolAnswer = z.infer<typeof enrolAnswerSchema>
-
 /** What the old and the new key of a host both sign. */
 export function rotationText(hostId: string, oldThumbprint: string, newThumbprint: string): string {
   return `lvsfleet-rotate:${hostId}:${oldThumbprint}:${newThumbprint}`
@@ -132,18 +112,6 @@ export type RotateKeyRequest = z.infer<typeof rotateKeyRequestSchema>
 
 /** Claim of an assertion: `{prev, next}`, by which a copy of the host is noticed. */
 export const CHAIN_CLAIM = 'lvs_chain'
-
-/**
- * Which keys sign states from now on: the payload of a JWS by a key of the list before. The constant keeps it apart
- * from all else that these keys sign.
- */
-export const keyListSchema = z.object({
-  purpose: z.literal('lvsfleet-controller-keys'),
-  /** An agent takes only a higher one than it has. */
-  serial: positiveSchema,
-  keys: z.array(publicKeySchema).check(z.minLength(1), z.maxLength(8)),
-})
-export type KeyList = z.infer<typeof keyListSchema>
 
 /** Lists that a token answer carries at most: the newest. */
 export const KEY_LISTS_MAX = 32
@@ -224,11 +192,6 @@ export const narrowPathSchema = z.object({
   carries: z.int(),
 })
 export type NarrowPath = z.infer<typeof narrowPathSchema>
-
-/** How many of each list a report carries at most; totals are counted apart. */
-export const REPORT_LIST_MAX = 100
-
-export const HELD_TEXT_MAX = 200
 
 /** What measuring the paths of a director found; those that nobody measured yet count nowhere. */
 export const pathReportSchema = z.object({

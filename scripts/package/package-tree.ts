@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { AGENT_NODE_FLAGS } from '../build.ts'
+import { AGENT_NODE_FLAGS, besideAgent } from '../build.ts'
 import { NPM_ARCH, type Natives } from './natives.ts'
 import type { Arch } from './elf.ts'
 
@@ -46,13 +46,10 @@ export function packageTree({ version, arch, bundle, natives }: Packed): Entry[]
     text('/usr/lib/sysusers.d/lvsfleet-agent.conf', ownFile('sysusers.conf')),
     file(NODE_PATH, `${natives.node}/bin/node`, 0o755),
     file(`${LIB}/agent/lvsfleet-agent.mjs`, bundle),
-    file(`${LIB}/agent/lvsfleet-agent-aws.mjs`, bundle.replace(/\.mjs$/, '-aws.mjs')),
-    ...fromModules('netlink', [
-      'package.json',
-      'dist/raw.js',
-      `prebuilds/${machine}/node.napi.node`,
-    ]),
-    ...fromModules('node-gyp-build', ['package.json', 'index.js', 'node-gyp-build.js']),
+    ...Object.entries(besideAgent(bundle)).map(([part, from]) =>
+      file(`${LIB}/agent/lvsfleet-agent-${part}.mjs`, from),
+    ),
+    ...fromModules('netlink', ['package.json', `prebuilds/${machine}/node.napi.node`]),
     ...['package.json', 'index.js', koffiBinary].map((name) =>
       file(`${MODULES}/@koromix/koffi-${machine}/${name}`, `${natives.koffi}/${name}`),
     ),
@@ -95,7 +92,6 @@ function copyright(natives: Natives): string {
   const parts: readonly [what: string, licence: string][] = [
     ['node', `${natives.node}/LICENSE`],
     ['netlink', `${root}node_modules/netlink/LICENSE`],
-    ['node-gyp-build', `${root}node_modules/node-gyp-build/LICENSE`],
     ['koffi', `${root}node_modules/koffi/LICENSE.txt`],
     ['zod, in the bundle', `${root}node_modules/zod/LICENSE`],
   ]

@@ -61,7 +61,7 @@ async function createBench(t: TestContext): Promise<Bench> {
     log: createLog('plain', () => undefined),
     print: (text) => (printed += text),
     openKernel: async () => kernel,
-    doctor,
+    openDoctor: async () => doctor,
     signal: stop.signal,
   }
   const env = {
@@ -148,9 +148,9 @@ test('--fix does nothing while an agent runs, or while an operator holds it', as
   const bench = await createBench(t)
   bench.kernel.byHand({ kind: 'address.remove', address: VIP })
   const writes = bench.kernel.writeCount()
-  const unlock = await takeLock(bench.directory)
+  const unlock = takeLock(bench.directory)
   assert.equal((await bench.examine('--fix')).code, 6)
-  await unlock()
+  unlock()
   await setHold(await openDisk(bench.directory), 'incident 42')
   assert.equal((await bench.examine('--fix')).code, 6)
   assert.equal(bench.kernel.writeCount(), writes)

@@ -1,8 +1,8 @@
 /** Command line and environment, parsed once. The only reader of process.env in the agent. */
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { parseIp, ROLES, type Ip, type Role } from '@lvs-fleet/contract'
+import { parseCommandLine } from './command-line.ts'
 import type { ListenAt } from './metrics/metrics-server.ts'
 import { AgentError } from './ports.ts'
 
@@ -77,7 +77,7 @@ export type Config = {
   /** How this host comes in where it is not enrolled. */
   readonly join: 'token' | 'aws' | 'key'
   /** Read late, so that a token file is opened only when a token is needed. */
-  readToken(): Promise<string | undefined>
+  readToken(): string | undefined
   /** Parameter that has the token, where none is given otherwise. */
   readonly tokenSsm: string | undefined
   /** Region whose STS says who this host is. */
@@ -135,10 +135,10 @@ export function parseConfig(args: readonly string[], env: Environment = process.
     role: role === undefined ? undefined : oneOf(role, ROLES, '--role'),
     name: values.name ?? env['LVSFLEET_HOST_NAME'],
     addresses: parseAddresses(values.address ?? env['LVSFLEET_ADDRESSES']?.split(',') ?? []),
-    async readToken() {
+    readToken() {
       const given = values.token ?? env['LVSFLEET_TOKEN']
       if (given !== undefined || tokenFile === undefined) return given
-      return (await readFile(tokenFile, 'utf8')).trim()
+      return readFileSync(tokenFile, 'utf8').trim()
     },
     join: oneOf(
       values.join ?? env['LVSFLEET_JOIN'] ?? 'token',
@@ -181,7 +181,7 @@ export function parseConfig(args: readonly string[], env: Environment = process.
 
 function parse(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+    return parseCommandLine(args, OPTIONS)
   } catch (error) {
     // `Unknown option '--foo'. To specify a positional argument starting with a '-', ...`
     const [first = ''] = (error instanceof Error ? error.message : String(error)).split(/\.\s/)

@@ -8,15 +8,13 @@ import { createPoller } from './control-plane/poll-loop.ts'
 import type { Reporter } from './control-plane/reporter.ts'
 import { backoffMs } from './control-plane/backoff.ts'
 import type { Kernel } from './kernel/kernel.ts'
+import { logRound, STATE_APPLIED } from './log-round.ts'
 import { createNudge, type Nudge } from './nudge.ts'
 import type { Clock, Log, Random } from './ports.ts'
 import type { RoundResult } from './reconcile/world.ts'
 import { HARMLESS_AFTER_MS } from './state/boot-counter.ts'
 import type { StatusFile } from './status-file.ts'
 import type { HealthSource } from './weigh/health.ts'
-
-/** The one line that is written even when there was nothing to do. */
-export const STATE_APPLIED = 'state applied'
 
 const VERIFY_MIN_MS = 2_000
 const VERIFY_MAX_MS = 10_000
@@ -161,26 +159,6 @@ async function reportLoop(
     if (failures > 0) await deps.clock.sleep(backoffMs(failures, deps.random), signal)
     else await reports.wait(60_000, deps.clock, signal)
   }
-}
-
-/** One line a round, and only when it did something; with what failed, as far as a line holds it. */
-export function logRound(
-  log: Log,
-  what: string,
-  round: RoundResult,
-  agent: Pick<Agent, 'version' | 'snapshot'>,
-): void {
-  if (round.ops === 0 && round.failed === 0 && what !== STATE_APPLIED) return
-  const { epoch, generation } = agent.version ?? { epoch: 0, generation: 0 }
-  const failures = round.failed === 0 ? [] : agent.snapshot().failedOps.slice(0, 3)
-  log(round.failed > 0 ? 'warn' : 'info', what, {
-    epoch,
-    generation,
-    ...round,
-    ...(failures.length === 0
-      ? {}
-      : { first: failures.map((f) => `${f.op}: ${f.code}: ${f.message}`) }),
-  })
 }
 
 function logVerify(log: Log, round: RoundResult, agent: Agent): void {

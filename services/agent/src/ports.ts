@@ -52,6 +52,11 @@ export class AgentError extends Error {
   }
 }
 
+/** The control plane did not answer, or not properly: nothing may be concluded from it. */
+export class WireError extends Error {
+  override readonly name = 'WireError'
+}
+
 /** The errno name of a failed system call (ENOSPC, EIO, EROFS …); undefined for any other error. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined

@@ -3,7 +3,7 @@
  * the device: every life writes it anew within a second, and each change would wait for it.
  */
 import * as z from 'zod/mini'
-import { statusReportSchema } from '@lvs-fleet/contract'
+import { healthReportSchema, type CheckHealth } from '@lvs-fleet/contract'
 import { saveLoosely } from './disk/sealed.ts'
 import type { Clock, Disk } from './ports.ts'
 import { fingerprintOf, type Snapshot } from './report.ts'
@@ -11,11 +11,6 @@ import { fingerprintOf, type Snapshot } from './report.ts'
 const FILE = 'status.json'
 /** While destinations drain, their remaining time is refreshed this often. */
 const DRAIN_REFRESH_MS = 10_000
-
-const { seq: _, ...snapshotFields } = statusReportSchema.shape
-const statusSchema = z.object({ at: z.string(), snapshot: z.object(snapshotFields) })
-
-export type SavedStatus = { readonly at: string; readonly snapshot: Snapshot }
 
 export type StatusFile = { save(snapshot: Snapshot): Promise<void> }
 
@@ -36,11 +31,20 @@ export function createStatusFile(disk: Disk, clock: Clock): StatusFile {
   }
 }
 
-export async function loadStatus(disk: Disk): Promise<SavedStatus | undefined> {
+const recalledSchema = z.object({
+  snapshot: z.object({ health: z.nullable(z.pick(healthReportSchema, { checks: true })) }),
+})
+
+/** What the last life knew of its checks, so that what was down gets nobody before it was looked at. */
+export async function recallChecks(disk: Disk): Promise<readonly CheckHealth[]> {
+  const parsed = recalledSchema.safeParse(await readStatusFile(disk))
+  return parsed.success ? (parsed.data.snapshot.health?.checks ?? []) : []
+}
+
+/** The whole of it, unchecked. */
+export async function readStatusFile(disk: Disk): Promise<unknown> {
   const text = await disk.read(FILE)
-  if (text === undefined) return undefined
-  const parsed = statusSchema.safeParse(parseJson(text))
-  return parsed.success ? parsed.data : undefined
+  return text === undefined ? undefined : parseJson(text)
 }
 
 /** A power cut may leave half a file. */

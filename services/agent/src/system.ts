@@ -1,5 +1,5 @@
 /** The real ports: clocks, log lines on stderr, facts about this host. */
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { parseIp, VERSION, type Ip } from '@lvs-fleet/contract'
 import type { Clock, Log } from './ports.ts'
@@ -36,8 +36,8 @@ export function createLog(format: 'json' | 'plain', write: (line: string) => voi
   }
 }
 
-export async function readHostFacts(): Promise<HostFacts> {
-  const bootId = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => 'unknown')
+export function readHostFacts(): HostFacts {
+  const bootId = readIfThere('/proc/sys/kernel/random/boot_id') ?? 'unknown'
   return { bootId: bootId.trim(), kernelVersion: release(), agentVersion: VERSION }
 }
 
@@ -64,7 +64,15 @@ export async function addressTowards(host: string): Promise<Ip[]> {
 }
 
 /** Tells machines apart that were cloned from one image; evidence, not proof. */
-export async function readMachineId(): Promise<string> {
-  const id = await readFile('/etc/machine-id', 'utf8').catch(() => '')
+export function readMachineId(): string {
+  const id = readIfThere('/etc/machine-id') ?? ''
   return id.trim() === '' ? 'unknown' : id.trim().slice(0, 128)
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
 }

@@ -100,4 +100,52 @@ export function markCases(lab: () => Lab): void {
     await lab().unserve('rs-a1')
     await lab().unserve('rs-a2')
   })
+
+  it('marks a range of ports over IPv6, each protocol for itself', async () => {
+    const kernel = new KernelGuest(lab(), 'dir-a')
+    const address = ip('fd01::130')
+    const mark: MarkState = { ...PORTS, address }
+    const udp: MarkState = { ...mark, protocol: 'udp', mark: 0x4c00_0002 }
+    if (lab().engine === 'uml') {
+      // User-Mode Linux of Debian has nftables for bridges only.
+      assert.deepEqual(await kernel.codes([{ kind: 'mark.set', mark, from: null }]), ['ENOTSUP'])
+      return
+    }
+    const service: ServiceRef = { protocol: 'fwmark', firewallMark: mark.mark, family: 'ipv6' }
+    const place: AddressState = { address, place: { holding: ip('fd01::10') } }
+    await lab().sh('rs-a2', `ip addr add ${address}/128 dev lo nodad`)
+    await lab().serve('rs-a2', { ports: [8001, 8999] })
+    assertDone(
+      await kernel.apply([
+        { kind: 'address.add', address: place },
+        { kind: 'service.create', service, to: plainService },
+        {
+          kind: 'destination.create',
+          service,
+          destination: { address: ip('fd01::12'), port: 0 },
+          to: plainDestination,
+        },
+        { kind: 'mark.set', mark, from: null },
+        { kind: 'mark.set', mark: udp, from: null },
+      ]),
+    )
+    const [marks] = await kernel.steps({ do: 'observeMarks' })
+    assert.deepEqual(marks, [mark, udp])
+    for (const port of [8001, 8999]) {
+      const url = `http://[${address}]:${port}/`
+      const answers = await lab().get('cl-a', { url, n: 2, timeoutMs: 5_000 })
+      assert.match(JSON.stringify(answers), new RegExp(`^\\{"rs-a2:${port} from=[^"]*":2\\}$`))
+    }
+    assertDone(
+      await kernel.apply([
+        { kind: 'mark.remove', mark },
+        { kind: 'mark.remove', mark: udp },
+        { kind: 'service.remove', service },
+        { kind: 'address.remove', address: place },
+      ]),
+    )
+    assert.equal(await lab().sh('dir-a', 'nft list tables'), '')
+    await lab().sh('rs-a2', `ip addr del ${address}/128 dev lo`)
+    await lab().unserve('rs-a2')
+  })
 }

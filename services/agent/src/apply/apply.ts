@@ -67,7 +67,7 @@ class Run {
       }
     }
     const results = await sendForgiving(this.kernel, ops)
-    for (const [i, outcome] of results.entries()) owners[i]?.push(outcome)
+    results.forEach((outcome, i) => owners[i]?.push(outcome))
   }
 }
 
@@ -79,12 +79,12 @@ export async function sendForgiving(
   if (ops.length === 0) return []
   const outcomes = (await kernel.apply(ops)).map(forgive)
   const again: { at: number; op: Op }[] = []
-  for (const [at, outcome] of outcomes.entries()) {
+  outcomes.forEach((outcome, at) => {
     const { op } = outcome
-    if (outcome.ok || outcome.code !== 'EEXIST' || op.kind !== 'destination.create') continue
+    if (outcome.ok || outcome.code !== 'EEXIST' || op.kind !== 'destination.create') return
     const { service, destination, to } = op
     again.push({ at, op: { kind: 'destination.update', service, destination, from: to, to } })
-  }
+  })
   if (again.length === 0) return outcomes
   const results = await kernel.apply(again.map(({ op }) => op))
   for (const [i, { at }] of again.entries()) {

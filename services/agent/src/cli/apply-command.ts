@@ -31,7 +31,7 @@ export async function applyCommand(config: Config, outside: Outside): Promise<nu
   })
   if (config.dryRun) return dryApply(config, outside, text)
   const disk = await openDisk(config.stateDir, Object.values(FOLDERS))
-  const unlock = await takeLock(config.stateDir)
+  const unlock = takeLock(config.stateDir)
   const kernel = await outside.openKernel()
   try {
     const session = await openSession(outside, disk, kernel)
@@ -60,7 +60,7 @@ export async function applyCommand(config: Config, outside: Outside): Promise<nu
     return await finish(outside, session)
   } finally {
     kernel.close()
-    await unlock()
+    unlock()
   }
 }
 

@@ -16,7 +16,7 @@ import type { DoctorPorts } from '../doctor/ports.ts'
 import { viewOf } from '../doctor/view.ts'
 import { KernelError, type Kernel } from '../kernel/kernel.ts'
 import { AgentError } from '../ports.ts'
-import { loadStatus } from '../status-file.ts'
+import { loadStatus } from '../load-status.ts'
 import { readHostFacts } from '../system.ts'
 import { openSession, type Outside } from './session.ts'
 
@@ -28,7 +28,7 @@ export async function doctorCommand(config: Config, outside: Outside): Promise<n
     for (const { id, title } of checks) outside.print(`${id.padEnd(22)}${title}\n`)
     return EXIT.ok
   }
-  const { doctor } = outside
+  const doctor = await outside.openDoctor?.()
   if (doctor === undefined) throw new AgentError('this agent was built without its doctor')
   const kernel = await outside.openKernel()
   try {
@@ -76,7 +76,7 @@ async function examineHost(
   const { agent } = await openSession(outside, disk, kernel)
   await agent.peek()
   const state = viewOf(agent)
-  const hostFacts = await readHostFacts()
+  const hostFacts = readHostFacts()
   // A read-only disk keeps no answer of a probe; that is no news to anybody.
   const capabilities = await findCapabilities(
     disk,

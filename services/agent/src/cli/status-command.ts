@@ -3,7 +3,7 @@ import { HEALTH_STATES, type DrainProgress, type HealthReport } from '@lvs-fleet
 import { EXIT, type Config } from '../config.ts'
 import { openReadOnlyDisk } from '../disk/node-disk.ts'
 import { holdReason } from '../hold.ts'
-import { loadStatus, type SavedStatus } from '../status-file.ts'
+import { loadStatus, type SavedStatus } from '../load-status.ts'
 import type { Outside } from './session.ts'
 
 export async function statusCommand(config: Config, outside: Outside): Promise<number> {

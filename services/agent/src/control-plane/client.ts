@@ -15,10 +15,10 @@ import {
   type StatusReport,
 } from '@lvs-fleet/contract'
 import { signCompact, signText, thumbprint } from '../jws.ts'
-import type { Clock } from '../ports.ts'
+import { WireError, type Clock } from '../ports.ts'
 import type { Version } from '../state/candidate.ts'
 import { retryAfterMs } from './backoff.ts'
-import { jsonOf, WireError, type HttpAnswer, type HttpClient, type HttpRequest } from './http.ts'
+import { jsonOf, type HttpAnswer, type HttpClient, type HttpRequest } from './http.ts'
 import type { Chain, ChainPair } from './chain.ts'
 import type { HostKeys } from './host-keys.ts'
 import { publicPart, type HostKey } from './identity.ts'

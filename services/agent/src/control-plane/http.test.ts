@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { createHttpClient, LINE_BYTES_MAX, WireError, type HttpClient } from './http.ts'
+import { WireError } from '../ports.ts'
+import { createHttpClient, LINE_BYTES_MAX, type HttpClient } from './http.ts'
 
 const LINES = Array.from({ length: 2_000 }, (_, n) => `line ${n} of a state that says the same`)
 const PACKED = gzipSync(`${LINES.join('\n')}\n`)

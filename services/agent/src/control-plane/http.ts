@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
+import { WireError } from '../ports.ts'
 
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 export const BODY_BYTES_MAX = 256 * 1024 * 1024
@@ -35,11 +36,6 @@ export type HttpAnswer = {
 export type HttpClient = {
   request(request: HttpRequest): Promise<HttpAnswer>
   close(): void
-}
-
-/** The server did not answer, or not properly: nothing may be concluded from it. */
-export class WireError extends Error {
-  override readonly name = 'WireError'
 }
 
 export function createHttpClient(baseUrl: URL): HttpClient {

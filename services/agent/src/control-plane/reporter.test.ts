@@ -4,7 +4,8 @@ import type { StatusReport } from '@lvs-fleet/contract'
 import { createFakeClock } from '../../../../test/fakes/fake-clock.ts'
 import { createFakeDisk, type FakeDisk } from '../../../../test/fakes/fake-disk.ts'
 import { createFakeHost } from '../../../../test/fakes/fake-host.ts'
-import { createReporter, loadCounters } from './reporter.ts'
+import { loadCounters } from './counters.ts'
+import { createReporter } from './reporter.ts'
 
 async function life(disk: FakeDisk, reports: number, driftCount = 0): Promise<number[]> {
   const sent: StatusReport[] = []

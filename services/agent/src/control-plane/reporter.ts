@@ -2,13 +2,11 @@
  * Numbers reports and keeps a number on disk that none has reached, so that no report of a later life looks older
  * than one before; it is written once in many reports.
  */
-import * as z from 'zod/mini'
-import { loadSealedJson, saveSealedJson } from '../disk/sealed.ts'
 import type { Clock, Disk, Log } from '../ports.ts'
 import { fingerprintOf, type Snapshot } from '../report.ts'
 import type { ControlPlane } from './client.ts'
+import { saveCounters, type Counters } from './counters.ts'
 
-const FILE = 'counters.json'
 /** An unchanged report is sent again after this, as a sign of life with content. */
 const REPEAT_MS = 5 * 60_000
 /** While destinations drain, their remaining time is worth a report this often. */
@@ -17,17 +15,6 @@ const DRAIN_REPEAT_MS = 10_000
 const DOWN_REPEAT_MS = 60_000
 /** Numbers taken from the disk at a time; a life that ends leaves the rest unused. */
 const SEQ_BLOCK = 100
-
-const countersSchema = z.object({
-  seq: z.int().check(z.gte(0)),
-  driftCount: z.int().check(z.gte(0)),
-})
-export type Counters = z.infer<typeof countersSchema>
-
-export async function loadCounters(disk: Disk): Promise<Counters> {
-  const parsed = countersSchema.safeParse(await loadSealedJson(disk, FILE))
-  return parsed.success ? parsed.data : { seq: 0, driftCount: 0 }
-}
 
 export type Reporter = {
   /** Sends when something changed or is due; false when it could not be delivered. */
@@ -55,7 +42,7 @@ export function createReporter(deps: {
       const { driftCount } = snapshot
       if (seq > saved.seq || driftCount !== saved.driftCount) {
         const next: Counters = { seq: Math.max(saved.seq, seq + SEQ_BLOCK), driftCount }
-        await saveSealedJson(disk, FILE, next)
+        await saveCounters(disk, next)
         saved = next
       }
       const answer = await controlPlane.report({ seq, ...snapshot }, signal)

@@ -10,6 +10,7 @@ import {
   fchownSync,
   fsync,
   lchownSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -18,17 +19,16 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Disk } from '../ports.ts'
 
 /** Makes the directory, and folders in it, when they are not there. */
 export async function openDisk(root: string, folders: readonly string[] = []): Promise<Disk> {
-  await mkdir(root, { recursive: true, mode: 0o700 })
+  mkdirSync(root, { recursive: true, mode: 0o700 })
   const owner = otherOwnerOf(root)
   for (const folder of folders) {
     const path = join(root, folder)
-    if ((await mkdir(path, { recursive: true, mode: 0o700 })) === undefined) continue
+    if (mkdirSync(path, { recursive: true, mode: 0o700 }) === undefined) continue
     if (owner !== undefined) lchownSync(path, owner.uid, owner.gid)
   }
   return nodeDisk(root, owner)

@@ -44,9 +44,9 @@ export async function applyFix(plan: FixPlan, deps: FixDeps): Promise<void> {
 }
 
 async function reconcile(deps: FixDeps): Promise<void> {
-  let unlock: () => Promise<void>
+  let unlock: () => void
   try {
-    unlock = await takeLock(deps.stateDir)
+    unlock = takeLock(deps.stateDir)
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     deps.print('fix: an agent runs here and mends what is its own by itself; nothing done\n')
@@ -69,6 +69,6 @@ async function reconcile(deps: FixDeps): Promise<void> {
       deps.print(`fix failed: ${op}: ${code}: ${message}\n`)
     }
   } finally {
-    await unlock()
+    unlock()
   }
 }

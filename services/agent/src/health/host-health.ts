@@ -6,7 +6,6 @@ import {
   HEALTH_EVENTS_MAX,
   healthOf,
   type CheckHealth,
-  type CheckWay,
   type HealthEvent,
   type HostPart,
 } from '@lvs-fleet/contract'
@@ -14,13 +13,9 @@ import type { PathSockets } from '../kernel/path/path-sockets.ts'
 import type { Clock, Log, Random } from '../ports.ts'
 import type { HostFacts } from '../report.ts'
 import type { Health, HealthSource } from '../weigh/health.ts'
-import { pathDialer, plainDialer } from './dialer.ts'
 import { createHealthEngine } from './engine.ts'
-import type { Dialer } from './probe.ts'
-import { createProber } from './prober.ts'
+import type { Prober } from './probe.ts'
 import { healthReport } from './verdict.ts'
-
-const ROOT_UID = 0
 
 export type HostHealth = HealthSource & {
   /** A state came into force. */
@@ -52,22 +47,19 @@ export function createHostHealth(deps: {
   let onNews = (): void => undefined
   let onChange = (): void => undefined
 
-  const dialerOf = (way: CheckWay): Dialer | string => {
-    if (way.is === 'direct') return plainDialer
-    if (openPathSockets === undefined) return 'this agent has no marked sockets'
-    return pathDialer(way, openPathSockets)
+  // With the first check: a host is programmed before anything is probed.
+  let prober: Promise<Prober> | undefined
+  const probe: Prober = async (check, as) => {
+    prober ??= import('./host-prober.ts').then(({ createHostProber }) =>
+      createHostProber({ scriptFolder, openPathSockets }),
+    )
+    return (await prober)(check, as)
   }
   const engine = createHealthEngine({
     clock,
     recalled,
     seed: Math.floor(random() * 2 ** 32),
-    probe: createProber({
-      dialerOf,
-      // Loaded with the first ICMP check, since koffi costs memory.
-      openPing: async (family) =>
-        (await import('../kernel/ping/ping-socket.ts')).openPingSocket(family),
-      scripts: { folder: scriptFolder, ownerUid: ROOT_UID },
-    }),
+    probe,
     onEvent: (event) => {
       events.push(event)
       if (events.length > HEALTH_EVENTS_MAX) events.shift()

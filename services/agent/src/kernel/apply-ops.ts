@@ -28,10 +28,10 @@ export async function applyOps(ops: readonly Op[], carryOut: CarryOut): Promise<
   const outcomes: Outcome[] = []
   for (const run of cutIntoRuns(ops)) {
     const failures = await failuresOf(run, carryOut)
-    for (const [i, op] of run.ops.entries()) {
+    run.ops.forEach((op, i) => {
       const failure = failures[i]
       outcomes.push(failure === undefined ? { op, ok: true } : { op, ok: false, ...failure })
-    }
+    })
   }
   return outcomes
 }
@@ -63,48 +63,57 @@ export function cutIntoRuns(ops: readonly Op[]): readonly Run[] {
   return runs
 }
 
-function runName(op: Op): string {
-  const [object = ''] = op.kind.split('.', 1)
-  if (object === 'service' || object === 'destination') return 'ipvs'
-  if (object === 'clamp' || object === 'mark') return 'table'
-  if (object === 'timeout' || object === 'sync') return 'settings'
-  return object === 'device' || object === 'address' ? op.kind : object
+/** What takes ops of a kind. Network ops go by their kind. */
+const TAKERS = {
+  'service.create': 'ipvs',
+  'service.update': 'ipvs',
+  'service.remove': 'ipvs',
+  'destination.create': 'ipvs',
+  'destination.update': 'ipvs',
+  'destination.remove': 'ipvs',
+  'device.create': 'network',
+  'device.update': 'network',
+  'device.remove': 'network',
+  'address.add': 'network',
+  'address.remove': 'network',
+  'gue-port.open': 'gue-port',
+  'gue-port.close': 'gue-port',
+  'sysctl.set': 'sysctl',
+  'clamp.set': 'table',
+  'clamp.remove': 'table',
+  'mark.set': 'table',
+  'mark.remove': 'table',
+  'timeout.set': 'settings',
+  'sync.start': 'settings',
+  'sync.stop': 'settings',
+  'source-nat.add': 'source-nat',
+  'source-nat.remove': 'source-nat',
+} as const satisfies Readonly<Record<Op['kind'], Run['kind']>>
+
+function runName({ kind }: Op): string {
+  const taker = TAKERS[kind]
+  return taker === 'network' ? kind : taker
 }
 
 function toRun(first: Op, ops: readonly Op[]): Run {
-  switch (first.kind) {
-    case 'service.create':
-    case 'service.update':
-    case 'service.remove':
-    case 'destination.create':
-    case 'destination.update':
-    case 'destination.remove':
-      return { kind: 'ipvs', ops: only<IpvsOp>(ops) }
-    case 'device.create':
-    case 'device.update':
-    case 'device.remove':
-    case 'address.add':
-    case 'address.remove':
-      return { kind: 'network', ops: only<NetworkOp>(ops) }
-    case 'gue-port.open':
-    case 'gue-port.close':
-      return { kind: 'gue-port', ops: only<GuePortOp>(ops) }
-    case 'sysctl.set':
-      return { kind: 'sysctl', ops: only<SysctlOp>(ops) }
-    case 'clamp.set':
-    case 'clamp.remove':
-    case 'mark.set':
-    case 'mark.remove':
-      return { kind: 'table', ops: only<TableOp>(ops) }
-    case 'timeout.set':
-    case 'sync.start':
-    case 'sync.stop':
-      return { kind: 'settings', ops: only<SettingsOp>(ops) }
-    case 'source-nat.add':
-    case 'source-nat.remove':
-      return { kind: 'source-nat', ops: only<SourceNatOp>(ops) }
+  const kind = TAKERS[first.kind]
+  switch (kind) {
+    case 'ipvs':
+      return { kind, ops: only<IpvsOp>(ops) }
+    case 'network':
+      return { kind, ops: only<NetworkOp>(ops) }
+    case 'gue-port':
+      return { kind, ops: only<GuePortOp>(ops) }
+    case 'sysctl':
+      return { kind, ops: only<SysctlOp>(ops) }
+    case 'table':
+      return { kind, ops: only<TableOp>(ops) }
+    case 'settings':
+      return { kind, ops: only<SettingsOp>(ops) }
+    case 'source-nat':
+      return { kind, ops: only<SourceNatOp>(ops) }
     default:
-      return assertNever(first)
+      return assertNever(kind)
   }
 }
 

@@ -2,7 +2,7 @@
  * The kernel port on a real Linux: composes IPVS, links and addresses, GUE ports, sysctls and nftables. The sockets
  * belong to the network namespace in which the process was started.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
 import { endianness } from 'node:os'
 import { assertNever } from '@lvs-fleet/contract'
 import type { Applied } from './applied.ts'
@@ -30,7 +30,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
   if (endianness() !== 'LE') {
     throw new KernelError('open', 'ENOTSUP', 'big-endian machines are not supported')
   }
-  const scope = await readScope()
+  const scope = readScope()
   const generic = new NetlinkSocket({ ...options, protocol: NETLINK_GENERIC })
   const route = new NetlinkSocket({ ...options, protocol: NETLINK_ROUTE })
   const monitor = new NetworkMonitor({ ownPort: () => route.port })
@@ -107,10 +107,10 @@ export async function openKernel(options: KernelOptions = {}): Promise<Kernel> {
 }
 
 /** Neither changes while the process lives: sockets keep the namespace that they were opened in. */
-async function readScope(): Promise<string> {
+function readScope(): string {
   try {
-    const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
-    const { ino } = await stat('/proc/self/ns/net')
+    const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    const { ino } = statSync('/proc/self/ns/net')
     return `${bootId}/${ino}`
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)

@@ -2,7 +2,7 @@
  * Sysctls below /proc/sys, the only interface that all of them have. Dots of a key are slashes of the
  * path, and slashes dots: `net.ipv4.conf.eth0/7.rp_filter` is that of eth0.7, as sysctl(8) has it.
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { promises, readFileSync } from 'node:fs'
 import type { Op } from '@lvs-fleet/contract'
 import type { Applied } from './applied.ts'
 import { KernelError } from './kernel.ts'
@@ -17,9 +17,10 @@ export type SysctlFiles = {
 }
 
 const procFiles: SysctlFiles = {
-  read: (path) => readFile(path, 'utf8'),
+  // What /proc answers is there at once. What is written may wait for other changes of the network.
+  read: async (path) => readFileSync(path, 'utf8'),
   // r+ does not create: a key that is missing must say ENOENT, not EACCES.
-  write: (path, text) => writeFile(path, text, { flag: 'r+' }),
+  write: (path, text) => promises.writeFile(path, text, { flag: 'r+' }),
 }
 
 export class Sysctls {

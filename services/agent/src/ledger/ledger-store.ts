@@ -24,9 +24,9 @@ import { emptyLedger, type Ledger } from './ledger.ts'
 const FILES = ['ledger-a', 'ledger-b'] as const
 
 const deadlineSchema = z.number()
+const headSchema = z.object({ sequence: z.int().check(z.gte(1)), scope: z.string() })
 const ledgerFileSchema = z.object({
-  sequence: z.int().check(z.gte(1)),
-  scope: z.string(),
+  ...headSchema.shape,
   lingerSeconds: z.int().check(z.gte(0)),
   services: z.array(z.tuple([z.string(), z.int()])),
   drains: z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), deadlineSchema]))])),
@@ -63,18 +63,19 @@ export type LedgerBook = {
 /** Opens the ledger of `scope`; one of another boot or namespace owns nothing. */
 export async function openLedger(disk: Disk, scope: string): Promise<LedgerBook> {
   const alarms: string[] = []
-  const found: { file: (typeof FILES)[number]; content: LedgerFile }[] = []
+  const found: { file: (typeof FILES)[number]; sequence: number; own: LedgerFile | undefined }[] =
+    []
   for (const file of FILES) {
     const sealed = unseal(await disk.read(file))
     if (sealed.is === 'missing') continue
-    const parsed = sealed.is === 'whole' ? parseLedger(sealed.text) : undefined
+    const parsed = sealed.is === 'whole' ? parseLedger(sealed.text, scope) : undefined
     if (parsed === undefined) alarms.push(`${file} is corrupt`)
-    else found.push({ file, content: parsed })
+    else found.push({ file, ...parsed })
   }
-  found.sort((a, b) => b.content.sequence - a.content.sequence)
+  found.sort((a, b) => b.sequence - a.sequence)
   const newest = found[0]
-  const ledger = newest?.content.scope === scope ? fromFile(newest.content) : emptyLedger(scope)
-  let sequence = newest?.content.sequence ?? 0
+  const ledger = newest?.own === undefined ? emptyLedger(scope) : fromFile(newest.own)
+  let sequence = newest?.sequence ?? 0
   let last = newest?.file
   let touched = false
   return {
@@ -94,9 +95,18 @@ export async function openLedger(disk: Disk, scope: string): Promise<LedgerBook>
   }
 }
 
-function parseLedger(text: string): LedgerFile | undefined {
-  const parsed = ledgerFileSchema.safeParse(JSON.parse(text))
-  return parsed.success ? parsed.data : undefined
+/** Of another scope its number counts and no more: the entries, thousands after a reboot, are void. */
+function parseLedger(
+  text: string,
+  scope: string,
+): { sequence: number; own: LedgerFile | undefined } | undefined {
+  const file: unknown = JSON.parse(text)
+  const head = headSchema.safeParse(file)
+  if (!head.success) return undefined
+  const { sequence } = head.data
+  if (head.data.scope !== scope) return { sequence, own: undefined }
+  const parsed = ledgerFileSchema.safeParse(file)
+  return parsed.success ? { sequence, own: parsed.data } : undefined
 }
 
 function fromFile(file: LedgerFile): Ledger {

@@ -120,9 +120,10 @@ async function planPart(
   const planned: Planned[] = []
   const { looked, recalled } = await observeServices(world, part)
   const nowMs = world.clock.monotonicMs()
+  const wallMs = world.clock.wallMs()
   for (const key of part.keys()) {
     const observed = recalled.get(key) ?? looked.get(key)
-    const item = planOne(world, { key, observed, claimed: claimed.has(key), nowMs })
+    const item = planOne(world, { key, observed, claimed: claimed.has(key), nowMs, wallMs })
     if (item !== undefined) planned.push({ ...item, isRecalled: recalled.has(key) })
   }
   return planned
@@ -169,9 +170,10 @@ function planOne(
     /** In the ledger since a moment ago, for this very plan. */
     readonly claimed: boolean
     readonly nowMs: number
+    readonly wallMs: number
   },
 ): Omit<Planned, 'isRecalled'> | undefined {
-  const { key, observed, claimed, nowMs } = about
+  const { key, observed, claimed, nowMs, wallMs } = about
   const { ledger } = world.book
   const desired = world.inForce.services.get(key)
   const ownedDrainSeconds = ledger.services.get(key)
@@ -186,7 +188,7 @@ function planOne(
     owned: wasOwned,
     adopt: world.inForce.host.adopt,
     nowMs,
-    wallMs: world.clock.wallMs(),
+    wallMs,
     drainSeconds: ownedDrainSeconds ?? desired?.drainSeconds ?? 0,
     drains: drainsBefore,
     asked: ledger.askedDrains.get(key) ?? NO_DRAINS,

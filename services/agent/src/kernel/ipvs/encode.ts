@@ -42,6 +42,8 @@ const COMMANDS = {
 } as const satisfies Record<IpvsOp['kind'], number>
 
 const ENDS_MAX = 4_096
+/** Beyond any attribute that is encoded for use in many messages. */
+const SCRATCH_BYTES = 256
 
 type EncodedEnd = { readonly port: number; readonly bytes: Uint8Array }
 type EncodedSettings = {
@@ -58,6 +60,7 @@ export class IpvsEncoder {
   private lastSettings: EncodedSettings | undefined
   /** By address: few real servers stand behind many virtual services, mostly on one port. */
   private readonly ends = new Map<string, EncodedEnd>()
+  private readonly scratch = new MessageWriter(Buffer.alloc(SCRATCH_BYTES))
 
   constructor(family: number) {
     this.family = family
@@ -122,9 +125,9 @@ export class IpvsEncoder {
   private encodedEnd({ address, port }: DestinationRef): Uint8Array {
     const known = this.ends.get(address)
     if (known?.port === port) return known.bytes
-    const writer = new MessageWriter(Buffer.alloc(32))
-    DESTINATION_END.encode(writer, { address: ipToBytes(address), port })
-    const bytes = writer.bytes.subarray(0, writer.offset)
+    const bytes = this.aside((writer) =>
+      DESTINATION_END.encode(writer, { address: ipToBytes(address), port }),
+    )
     if (this.ends.size >= ENDS_MAX) this.ends.clear()
     this.ends.set(address, { port, bytes })
     return bytes
@@ -133,9 +136,9 @@ export class IpvsEncoder {
   private encodedSettings(family: number, to: DestinationConfig): Uint8Array {
     const last = this.lastSettings
     if (last?.family === family && isSameConfig(last.config, to)) return last.bytes
-    const writer = new MessageWriter(Buffer.alloc(128))
-    DESTINATION_SETTINGS.encode(writer, { family, ...destinationConfig(to) })
-    const bytes = writer.bytes.subarray(0, writer.offset)
+    const bytes = this.aside((writer) =>
+      DESTINATION_SETTINGS.encode(writer, { family, ...destinationConfig(to) }),
+    )
     this.lastSettings = { family, config: to, bytes }
     return bytes
   }
@@ -144,12 +147,19 @@ export class IpvsEncoder {
   private encodedKey(service: ServiceRef): Uint8Array {
     const last = this.lastService
     if (last !== service && (last === undefined || !isSameService(last, service))) {
-      const writer = new MessageWriter(Buffer.alloc(64))
-      COMMAND.encode(writer, { service: serviceName(service) })
-      this.lastKey = writer.bytes.subarray(0, writer.offset)
+      this.lastKey = this.aside((writer) =>
+        COMMAND.encode(writer, { service: serviceName(service) }),
+      )
     }
     this.lastService = service
     return this.lastKey
+  }
+
+  /** What `write` writes, to be used again: a copy, small enough to lie in the heap of V8 itself. */
+  private aside(write: (writer: MessageWriter) => void): Uint8Array {
+    this.scratch.offset = 0
+    write(this.scratch)
+    return new Uint8Array(this.scratch.bytes.subarray(0, this.scratch.offset))
   }
 
   private destinationKey(destination: DestinationRef) {

@@ -5,6 +5,7 @@
 import { align4, NLA_F_NESTED, NLA_HEADER_BYTES, NLA_TYPE_MASK } from './constants.ts'
 import { malformed } from './message.ts'
 import type { MessageWriter } from './message-writer.ts'
+import { s32At, u16At, u32At } from './read-number.ts'
 
 /** How one kind of value stands in an attribute. Methods, not properties: tables mix value types. */
 export type Codec<T> = {
@@ -23,17 +24,17 @@ export type AttributeValues<F extends Fields> = {
 }
 
 export class AttributeTable<F extends Fields> {
-  private readonly entries: readonly (readonly [keyof F & string, Field<unknown>])[]
-  private readonly byNumber: (readonly [keyof F & string, Field<unknown>] | undefined)[] = []
+  private readonly fields: readonly (Field<unknown> & { readonly name: keyof F & string })[]
+  private readonly byNumber: (AttributeTable<F>['fields'][number] | undefined)[] = []
 
   constructor(fields: F) {
-    this.entries = Object.entries(fields)
-    for (const entry of this.entries) this.byNumber[entry[1].number] = entry
+    this.fields = Object.entries(fields).map(([name, field]) => ({ name, ...field }))
+    for (const field of this.fields) this.byNumber[field.number] = field
   }
 
   /** Writes the values that are given, in table order. */
   encode(writer: MessageWriter, values: AttributeValues<F>): void {
-    for (const [name, { number, codec }] of this.entries) {
+    for (const { name, number, codec } of this.fields) {
       const value: unknown = values[name]
       if (value === undefined) continue
       const at = writer.openAttribute(codec.nested === true ? number | NLA_F_NESTED : number)
@@ -46,13 +47,13 @@ export class AttributeTable<F extends Fields> {
     const values: Record<string, unknown> = {}
     for (let at = start; at < end;) {
       if (end - at < NLA_HEADER_BYTES) throw malformed('an attribute header is cut')
-      const length = bytes.readUInt16LE(at)
+      const length = u16At(bytes, at)
       if (length < NLA_HEADER_BYTES || at + length > end) {
         throw malformed(`an attribute of ${length} bytes where ${end - at} are left`)
       }
-      const entry = this.byNumber[bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK]
-      if (entry !== undefined) {
-        values[entry[0]] = entry[1].codec.read(bytes, at + NLA_HEADER_BYTES, at + length)
+      const field = this.byNumber[u16At(bytes, at + 2) & NLA_TYPE_MASK]
+      if (field !== undefined) {
+        values[field.name] = field.codec.read(bytes, at + NLA_HEADER_BYTES, at + length)
       }
       at += align4(length)
     }
@@ -75,7 +76,7 @@ export const u8: Codec<number> = {
   write: (writer, value) => writer.u8(value),
   read: (bytes, start, end) => {
     checkSize(start, end, 1)
-    return bytes.readUInt8(start)
+    return bytes[start] ?? 0
   },
 }
 
@@ -83,7 +84,7 @@ export const u16: Codec<number> = {
   write: (writer, value) => writer.u16(value),
   read: (bytes, start, end) => {
     checkSize(start, end, 2)
-    return bytes.readUInt16LE(start)
+    return u16At(bytes, start)
   },
 }
 
@@ -92,7 +93,7 @@ export const be16: Codec<number> = {
   write: (writer, value) => writer.be16(value),
   read: (bytes, start, end) => {
     checkSize(start, end, 2)
-    return bytes.readUInt16BE(start)
+    return ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0)
   },
 }
 
@@ -100,7 +101,7 @@ export const u32: Codec<number> = {
   write: (writer, value) => writer.u32(value),
   read: (bytes, start, end) => {
     checkSize(start, end, 4)
-    return bytes.readUInt32LE(start)
+    return u32At(bytes, start)
   },
 }
 
@@ -108,7 +109,7 @@ export const s32: Codec<number> = {
   write: (writer, value) => writer.s32(value),
   read: (bytes, start, end) => {
     checkSize(start, end, 4)
-    return bytes.readInt32LE(start)
+    return s32At(bytes, start)
   },
 }
 

@@ -3,7 +3,7 @@
  * batch in order and goes on after a refused one, so a batch is a round trip, not a transaction.
  */
 import { align4 } from './constants.ts'
-import { MessageWriter, stampMessage } from './message-writer.ts'
+import { MessageWriter, stampMessage, viewOf } from './message-writer.ts'
 
 /** Below the send buffer (212,992): more in one sendmsg is refused with EMSGSIZE. */
 export const BATCH_BYTES_MAX = 60 * 1024
@@ -42,11 +42,12 @@ export function* packBatches(
 
 /** Numbers the messages of a batch; only the last asks for an ack, refused ones are told anyway. */
 export function stampBatch(batch: Batch, firstSequence: number): void {
+  const view = viewOf(batch.bytes)
   let at = 0
   for (let index = 0; index < batch.count; index++) {
     const sequence = (firstSequence + index) >>> 0
-    stampMessage(batch.bytes, at, { sequence, ack: index === batch.count - 1 })
-    at += align4(batch.bytes.readUInt32LE(at))
+    stampMessage(view, at, { sequence, ack: index === batch.count - 1 })
+    at += align4(view.getUint32(at, true))
   }
 }
 

@@ -1,6 +1,8 @@
 /**
  * Writes netlink messages one behind the other into one buffer of fixed size: a batch of hundreds
  * of messages costs one allocation and one sendmsg. Sequence numbers are filled in by the socket.
+ * Numbers go in through a DataView: the methods of Buffer check each value in a way that leaves an array behind, which
+ * was a fifth of all that a full table left to the garbage collector.
  */
 import { align4, NLA_HEADER_BYTES, NLM_F_ACK, NLMSG_HEADER_BYTES } from './constants.ts'
 
@@ -8,27 +10,29 @@ export class MessageWriter {
   readonly bytes: Buffer
   /** Where the next byte goes. */
   offset = 0
+  private readonly view: DataView
   private messageStart = 0
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
+    this.view = viewOf(bytes)
   }
 
   /** Starts a message; its header is complete but for length and sequence. */
   begin(type: number, flags: number): void {
     const at = this.offset
     this.messageStart = at
-    this.bytes.writeUInt32LE(0, at)
-    this.bytes.writeUInt16LE(type, at + 4)
-    this.bytes.writeUInt16LE(flags, at + 6)
-    this.bytes.writeUInt32LE(0, at + 8)
+    this.view.setUint32(at, 0, true)
+    this.view.setUint16(at + 4, type, true)
+    this.view.setUint16(at + 6, flags, true)
+    this.view.setUint32(at + 8, 0, true)
     // Port 0: the kernel fills in ours.
-    this.bytes.writeUInt32LE(0, at + 12)
+    this.view.setUint32(at + 12, 0, true)
     this.offset = at + NLMSG_HEADER_BYTES
   }
 
   end(): void {
-    this.bytes.writeUInt32LE(this.offset - this.messageStart, this.messageStart)
+    this.view.setUint32(this.messageStart, this.offset - this.messageStart, true)
   }
 
   u8(value: number): void {
@@ -36,23 +40,33 @@ export class MessageWriter {
   }
 
   u16(value: number): void {
-    this.offset = this.bytes.writeUInt16LE(value, this.offset)
+    check(value, 0, 0xffff)
+    this.view.setUint16(this.offset, value, true)
+    this.offset += 2
   }
 
   be16(value: number): void {
-    this.offset = this.bytes.writeUInt16BE(value, this.offset)
+    check(value, 0, 0xffff)
+    this.view.setUint16(this.offset, value)
+    this.offset += 2
   }
 
   u32(value: number): void {
-    this.offset = this.bytes.writeUInt32LE(value, this.offset)
+    check(value, 0, 0xffff_ffff)
+    this.view.setUint32(this.offset, value, true)
+    this.offset += 4
   }
 
   s32(value: number): void {
-    this.offset = this.bytes.writeInt32LE(value, this.offset)
+    check(value, -0x8000_0000, 0x7fff_ffff)
+    this.view.setInt32(this.offset, value, true)
+    this.offset += 4
   }
 
   u64(value: bigint): void {
-    this.offset = this.bytes.writeBigUInt64LE(value, this.offset)
+    check(value, 0n, 0xffff_ffff_ffff_ffffn)
+    this.view.setBigUint64(this.offset, value, true)
+    this.offset += 8
   }
 
   raw(value: Uint8Array): void {
@@ -69,25 +83,35 @@ export class MessageWriter {
   /** Starts an attribute; returns what `closeAttribute` needs. */
   openAttribute(type: number): number {
     const at = this.offset
-    this.bytes.writeUInt16LE(type, at + 2)
+    this.view.setUint16(at + 2, type, true)
     this.offset = at + NLA_HEADER_BYTES
     return at
   }
 
   /** Ends the attribute that starts at `at`, padded with zeros. */
   closeAttribute(at: number): void {
-    this.bytes.writeUInt16LE(this.offset - at, at)
+    this.view.setUint16(at, this.offset - at, true)
     const padded = align4(this.offset)
     while (this.offset < padded) this.bytes[this.offset++] = 0
   }
 }
 
+/** A DataView would cut off what does not fit. */
+function check(value: number | bigint, least: number | bigint, most: number | bigint): void {
+  if (value >= least && value <= most) return
+  throw new RangeError(`${value} does not lie between ${least} and ${most}`)
+}
+
 /** Fills in what only the sender of a finished message knows. */
 export function stampMessage(
-  bytes: Buffer,
+  view: DataView,
   at: number,
   stamp: { readonly sequence: number; readonly ack: boolean },
 ): void {
-  bytes.writeUInt32LE(stamp.sequence, at + 8)
-  if (stamp.ack) bytes.writeUInt16LE(bytes.readUInt16LE(at + 6) | NLM_F_ACK, at + 6)
+  view.setUint32(at + 8, stamp.sequence, true)
+  if (stamp.ack) view.setUint16(at + 6, view.getUint16(at + 6, true) | NLM_F_ACK, true)
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

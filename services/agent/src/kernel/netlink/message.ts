@@ -13,6 +13,7 @@ import {
   NLMSGERR_ATTR_MSG,
 } from './constants.ts'
 import { errnoName, explainErrno } from './errno.ts'
+import { s32At, u16At, u32At } from './read-number.ts'
 
 /** One message inside a datagram: its payload is `bytes` from `start` to `end`. */
 export type NetlinkMessage = {
@@ -34,16 +35,16 @@ export function eachMessage(bytes: Buffer, visit: (message: NetlinkMessage) => v
   let at = 0
   while (at < bytes.length) {
     if (bytes.length - at < NLMSG_HEADER_BYTES) throw malformed('a message header is cut')
-    const length = bytes.readUInt32LE(at)
+    const length = u32At(bytes, at)
     const end = at + length
     if (length < NLMSG_HEADER_BYTES || end > bytes.length) {
       throw malformed(`a message of ${length} bytes in a datagram of ${bytes.length}`)
     }
     visit({
-      type: bytes.readUInt16LE(at + 4),
-      flags: bytes.readUInt16LE(at + 6),
-      sequence: bytes.readUInt32LE(at + 8),
-      portId: bytes.readUInt32LE(at + 12),
+      type: u16At(bytes, at + 4),
+      flags: u16At(bytes, at + 6),
+      sequence: u32At(bytes, at + 8),
+      portId: u32At(bytes, at + 12),
       bytes,
       start: at + NLMSG_HEADER_BYTES,
       end,
@@ -60,7 +61,7 @@ export function decodeError(message: NetlinkMessage): NetlinkFailure | undefined
   const echoLength =
     message.flags & NLM_F_CAPPED || message.end - echoStart < NLMSG_HEADER_BYTES
       ? NLMSG_HEADER_BYTES
-      : align4(message.bytes.readUInt32LE(echoStart))
+      : align4(u32At(message.bytes, echoStart))
   return failure(errno, extendedText(message, echoStart + echoLength))
 }
 
@@ -77,7 +78,7 @@ export function malformed(detail: string): KernelError {
 
 function errorNumber(message: NetlinkMessage): number {
   if (message.end - message.start < 4) throw malformed('an answer without an error number')
-  return message.bytes.readInt32LE(message.start)
+  return s32At(message.bytes, message.start)
 }
 
 function failure(errno: number, text: string | undefined): NetlinkFailure {
@@ -90,9 +91,9 @@ function extendedText(message: NetlinkMessage, at: number): string | undefined {
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return undefined
   const { bytes, end } = message
   for (let offset = at; offset + NLA_HEADER_BYTES <= end;) {
-    const length = bytes.readUInt16LE(offset)
+    const length = u16At(bytes, offset)
     if (length < NLA_HEADER_BYTES || offset + length > end) return undefined
-    if ((bytes.readUInt16LE(offset + 2) & NLA_TYPE_MASK) === NLMSGERR_ATTR_MSG) {
+    if ((u16At(bytes, offset + 2) & NLA_TYPE_MASK) === NLMSGERR_ATTR_MSG) {
       return bytes
         .toString('utf8', offset + NLA_HEADER_BYTES, offset + length)
         .replace(/\0.*$/s, '')

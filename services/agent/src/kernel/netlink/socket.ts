@@ -8,7 +8,7 @@ import { MESSAGE_BYTES_MAX, packBatches, stampBatch, type Batch } from './batche
 import { Correlator } from './correlator.ts'
 import { answerExchange, batchExchange, emptyFailures, type Answer } from './exchange.ts'
 import type { NetlinkFailure, NetlinkMessage } from './message.ts'
-import { MessageWriter, stampMessage } from './message-writer.ts'
+import { MessageWriter, stampMessage, viewOf } from './message-writer.ts'
 import {
   openRawSocket,
   type DatagramHandlers,
@@ -82,7 +82,9 @@ export class NetlinkSocket {
       if (outstanding.length >= BATCHES_OUTSTANDING_MAX) await outstanding.shift()
       outstanding.push(
         this.sendBatch(operation, batch).then((answers) => {
-          for (const [i, failure] of answers.entries()) failures[batch.first + i] = failure
+          answers.forEach((failure, i) => {
+            failures[batch.first + i] = failure
+          })
         }),
       )
     }
@@ -139,7 +141,7 @@ function exchange<T>(correlator: Correlator, request: Request<T>): Promise<Answe
   const writer = new MessageWriter(Buffer.allocUnsafe(MESSAGE_BYTES_MAX))
   write(writer)
   const firstSequence = correlator.takeSequences(1)
-  stampMessage(writer.bytes, 0, { sequence: firstSequence, ack })
+  stampMessage(viewOf(writer.bytes), 0, { sequence: firstSequence, ack })
   return new Promise((resolve) => {
     const answer = answerExchange({ firstSequence, sequenceCount: 1 }, decode, resolve)
     correlator.start(operation, answer, writer.bytes.subarray(0, writer.offset))

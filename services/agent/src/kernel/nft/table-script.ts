@@ -44,7 +44,11 @@ const SHAPES: Readonly<Record<MapName, MapShape>> = {
     hook: 'prerouting',
     type: (nft) =>
       `type ${nft === 'ip' ? 'ipv4_addr' : 'ipv6_addr'} . inet_proto . inet_service : mark; flags interval;`,
-    rule: (nft) => `meta mark set ${nft} daddr . meta l4proto . th dport map @marks`,
+    // The protocol from the header, not `meta l4proto`: nft before 1.1 turns the bytes of that one round where the map has
+    // ranges, and kernels from 6.8 on refuse to turn a single byte (nft_byteorder_init). IPVS has IPv6 fragments put
+    // together before this hook; what has other extension headers keeps no mark.
+    rule: (nft) =>
+      `meta mark set ${nft} daddr . ${nft === 'ip' ? 'ip protocol' : 'ip6 nexthdr'} . th dport map @marks`,
   },
 }
 

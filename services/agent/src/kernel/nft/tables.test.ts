@@ -29,7 +29,7 @@ add rule ip lvsfleet clamp tcp flags syn tcp option maxseg size set ip saddr map
 const markScaffold = `add map ip lvsfleet marks { type ipv4_addr . inet_proto . inet_service : mark; flags interval; }
 add chain ip lvsfleet marking { type filter hook prerouting priority mangle; policy accept; }
 flush chain ip lvsfleet marking
-add rule ip lvsfleet marking meta mark set ip daddr . meta l4proto . th dport map @marks`
+add rule ip lvsfleet marking meta mark set ip daddr . ip protocol . th dport map @marks`
 
 const scripts: readonly {
   name: string
