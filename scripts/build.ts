@@ -7,13 +7,14 @@
 import assert from 'node:assert/strict'
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
 import { zipFolder } from './zip.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-export const AGENT_BUNDLE = `${root}dist/lvsfleet-agent.mjs`
+const AGENT_NAME = 'lvsfleet-agent'
+export const AGENT_BUNDLE = `${root}dist/${AGENT_NAME}.mjs`
 
 /**
  * What Node is told for the agent: a young generation of 2 MB, small but large enough that a batch for the kernel is gone
@@ -138,17 +139,21 @@ export function besideAgent(entry: string): Readonly<Record<'chunk' | 'later' | 
   return { chunk: beside('chunk'), later: beside('later'), aws: beside('aws') }
 }
 
-export async function buildAgent(outfile = AGENT_BUNDLE, version?: string): Promise<string> {
+/** Into `folder`, always under the same names; gives the path of the entry. */
+export async function buildAgent(
+  folder = dirname(AGENT_BUNDLE),
+  version?: string,
+): Promise<string> {
+  const outfile = join(folder, `${AGENT_NAME}.mjs`)
   const { chunk, later, aws } = besideAgent(outfile)
-  const name = basename(outfile, '.mjs')
   const { metafile } = await build({
     ...COMMON,
     metafile: true,
-    entryPoints: { [name]: agentSource('main.ts') },
-    outdir: dirname(outfile),
+    entryPoints: { [AGENT_NAME]: agentSource('main.ts') },
+    outdir: folder,
     outExtension: { '.js': '.mjs' },
     splitting: true,
-    chunkNames: `${name}-[name]`,
+    chunkNames: `${AGENT_NAME}-[name]`,
     // What netlink gives the search that is left out.
     define: { __dirname: '""' },
     plugins: [

@@ -40,7 +40,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lvsfleet-joins-'))
   // As where it is installed: native packages beside the bundle.
   await symlink(new URL('../../node_modules', import.meta.url), join(folder, 'node_modules'))
-  bundle = await buildAgent(join(folder, 'agent.mjs'))
+  bundle = await buildAgent(folder)
 })
 after(async () => {
   await api.close()

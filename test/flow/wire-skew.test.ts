@@ -17,7 +17,10 @@ import { fromTheFuture, WIRE_MESSAGES } from '../fixtures/wire-messages.ts'
 
 describe('every message', () => {
   test('is in the list: each schema of a call, and each field that it has', () => {
-    const text = readFileSync(new URL('../../contract/src/agent-api.ts', import.meta.url), 'utf8')
+    const text = ['agent-api', 'host-identity']
+      .map((name) => new URL(`../../contract/src/${name}.ts`, import.meta.url))
+      .map((file) => readFileSync(file, 'utf8'))
+      .join('')
     const declared = text.match(/export const \w+(Request|Answer|Report|List|Pending)Schema/g) ?? []
     const listed = new Set(WIRE_MESSAGES.map(({ schema }) => schema))
     // Parts of a report, which are in it.

@@ -28,7 +28,7 @@ let folder = ''
 const place = { one: '', two: '' }
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lvsfleet-install-test-'))
-  const bundle = await buildAgent(join(folder, 'agent.mjs'))
+  const bundle = await buildAgent(join(folder, 'bundle'))
   const pack = (version: string, outdir: string) => {
     const compression = ['none', 0] as const
     const options = { version, arch, bundle, outdir, epoch: 1_767_225_600, compression }

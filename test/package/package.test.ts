@@ -42,8 +42,8 @@ const debs = { whole: '', now: '', next: '' }
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lvsfleet-package-test-'))
   chmodSync(folder, 0o755)
-  bundle = await buildAgent(join(folder, 'now.mjs'))
-  const next = await buildAgent(join(folder, 'next.mjs'), NEXT)
+  bundle = await buildAgent(join(folder, 'now'))
+  const next = await buildAgent(join(folder, 'next'), NEXT)
   debs.whole = pack(VERSION, bundle, 'whole', false)
   debs.now = pack(VERSION, bundle, 'packages')
   debs.next = pack(NEXT, next, 'packages')
@@ -67,7 +67,7 @@ describe('the package', () => {
   test('is the same bytes when it is built again, compressed as it ships', async () => {
     const [first, second] = await Promise.all(
       ['first', 'second'].map(async (name) => {
-        const from = await buildAgent(join(folder, name, 'agent.mjs'))
+        const from = await buildAgent(join(folder, name))
         const options = { version: VERSION, arch, bundle: from, epoch: EPOCH, withoutNode: true }
         const outdir = join(folder, name)
         return readFile(packageAgent({ ...options, outdir, compression: ['xz', 3] }))

@@ -14,7 +14,7 @@ import { writesDuring } from './netlink-witness.ts'
 const WEB_A = 'http://10.1.0.100/'
 const NEXT = '0.2.0'
 /** Below dist, so that it finds the native packages where the other one does. */
-const NEXT_BUNDLE = fileURLToPath(new URL('../../../dist/next/lvsfleet-agent.mjs', import.meta.url))
+const NEXT_FOLDER = fileURLToPath(new URL('../../../dist/next', import.meta.url))
 /** A number stands for the package's user: the guest has none of that name. */
 const USER = 64_999
 /** CAP_NET_ADMIN is bit 12 (include/uapi/linux/capability.h). */
@@ -48,9 +48,10 @@ const AS_SERVICE = [
 
 describe('the agent as its package runs it', () => {
   let fleet: FleetLab
+  let nextBundle = ''
 
   before(async () => {
-    await buildAgent(NEXT_BUNDLE, NEXT)
+    nextBundle = await buildAgent(NEXT_FOLDER, NEXT)
     fleet = await FleetLab.start()
     await fleet.bringUp()
   })
@@ -131,7 +132,7 @@ describe('the agent as its package runs it', () => {
     )
     const load = await fleet.lab.load('cl-a', { url: WEB_A, ratePerSecond: 20, timeoutMs: 5_000 })
     for (const [bundle, version] of [
-      [NEXT_BUNDLE, NEXT],
+      [nextBundle, NEXT],
       [AGENT_BUNDLE, VERSION],
     ] as const) {
       const writes = await writesDuring(fleet.lab, 'dir-a', async () => {

@@ -35,7 +35,7 @@ const VIPS: Readonly<Record<string, string>> = {
 async function openRehearsal({ gate }: ControlPlane): Promise<Ground> {
   const folder = await mkdtemp(join(tmpdir(), 'lvsfleet-rehearsal-'))
   await symlink(new URL('../../../node_modules', import.meta.url), join(folder, 'node_modules'))
-  const bundle = await buildAgent(join(folder, 'agent.mjs'))
+  const bundle = await buildAgent(folder)
   const env = {
     LVSFLEET_API: gate.url,
     LVSFLEET_METRICS: 'off',
