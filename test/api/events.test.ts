@@ -164,6 +164,10 @@ describe('events', () => {
       'since=now',
       'newest=true&after=1',
       'x=1',
+      // No text of Postgres may hold it.
+      'director=%00',
+      'realServer=%00',
+      'virtualService=%00',
     ]) {
       assert.equal((await api.call('GET', `/v1/events?${query}`)).status, 400, query)
     }

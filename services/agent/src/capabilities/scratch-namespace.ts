@@ -5,6 +5,7 @@
  */
 import { release } from 'node:os'
 import { capabilitiesSchema, unknownCapabilities, type Capabilities } from '@lvs-fleet/contract'
+import { runProgram } from '../run-program.ts'
 
 /** Half a second of work on a machine; a minute on an emulated one that is busy. */
 const TIMEOUT_MS = 120_000
@@ -37,27 +38,12 @@ export function parseCapabilities(line: string): Capabilities | undefined {
 }
 
 /** What a command prints; undefined when it did not start, failed, printed too much or took too long. */
-function outputOf(
-  [file = '', ...args]: readonly string[],
+async function outputOf(
+  command: readonly string[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const { spawn } = process.getBuiltinModule('node:child_process')
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'], signal })
-    const chunks: Buffer[] = []
-    let length = 0
-    const end = (result: string | undefined): void => {
-      clearTimeout(timer)
-      child.kill('SIGKILL')
-      resolve(result)
-    }
-    const timer = setTimeout(() => end(undefined), TIMEOUT_MS)
-    child.stdout.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      if (length > OUTPUT_BYTES_MAX) end(undefined)
-      else chunks.push(chunk)
-    })
-    child.on('error', () => end(undefined))
-    child.on('close', (code) => end(code === 0 ? Buffer.concat(chunks).toString() : undefined))
-  })
+  const bounds = { timeoutMs: TIMEOUT_MS, outputBytesMax: OUTPUT_BYTES_MAX }
+  // As this agent was started: the probe is the same program, with the same settings.
+  const ended = await runProgram(command, { ...bounds, environment: 'own', signal })
+  return ended.is === 'ended' && ended.code === 0 ? ended.stdout : undefined
 }

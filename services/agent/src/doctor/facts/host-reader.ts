@@ -2,6 +2,7 @@
 import { open, readdir, readFile, readlink, statfs, writeFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../../ports.ts'
+import { runProgram } from '../../run-program.ts'
 import type { StateDirectory } from './facts.ts'
 
 export type HostReader = {
@@ -16,10 +17,6 @@ export type HostReader = {
   run(command: readonly string[]): Promise<{ code: number; output: string } | undefined>
   tryStateDirectory(path: string): Promise<StateDirectory>
 }
-
-const TIMEOUT_MS = 10_000
-const OUTPUT_BYTES_MAX = 8 * 1024 * 1024
-const PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
 
 export const hostReader: HostReader = {
   readText: (path) => readFile(path, 'utf8').catch(() => undefined),
@@ -43,28 +40,13 @@ async function readStart(path: string, bytesMax: number): Promise<string> {
   return bytes.toString('latin1', 0, length)
 }
 
-function outputOf([file = '', ...args]: readonly string[]) {
-  return new Promise<{ code: number; output: string } | undefined>((resolve) => {
-    const { spawn } = process.getBuiltinModule('node:child_process')
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH, LANG: 'C' } })
-    const chunks: Buffer[] = []
-    let length = 0
-    const end = (result: { code: number; output: string } | undefined): void => {
-      clearTimeout(timer)
-      child.kill('SIGKILL')
-      resolve(result)
-    }
-    const timer = setTimeout(() => end(undefined), TIMEOUT_MS)
-    const take = (chunk: Buffer): void => {
-      length += chunk.length
-      if (length > OUTPUT_BYTES_MAX) end(undefined)
-      else chunks.push(chunk)
-    }
-    child.stdout.on('data', take)
-    child.stderr.on('data', take)
-    child.on('error', () => end(undefined))
-    child.on('close', (code) => end({ code: code ?? -1, output: Buffer.concat(chunks).toString() }))
-  })
+async function outputOf(
+  command: readonly string[],
+): Promise<{ code: number; output: string } | undefined> {
+  const ended = await runProgram(command)
+  return ended.is === 'ended'
+    ? { code: ended.code, output: ended.stdout + ended.stderr }
+    : undefined
 }
 
 /** By trying: permissions, read-only mounts and full disks all look alike to somebody who only asks. */

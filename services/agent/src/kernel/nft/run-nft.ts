@@ -1,4 +1,5 @@
 /** Runs the nft program: it is the only stable interface to nftables expressions (maps, options). */
+import { runProgram } from '../../run-program.ts'
 
 export type NftResult =
   | { readonly ok: true; readonly output: string }
@@ -6,49 +7,22 @@ export type NftResult =
 
 export type RunNft = (args: readonly string[], input: string) => Promise<NftResult>
 
-const TIMEOUT_MS = 10_000
-const OUTPUT_BYTES_MAX = 8 * 1024 * 1024
-/** A service's PATH may lack the folders for administrators. */
-const PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
+/** Why nft gave no answer, as errno names. */
+const CODE_OF_FAILURE = {
+  missing: 'ENOTSUP',
+  late: 'ETIMEDOUT',
+  'too-much': 'EMSGSIZE',
+  'not-started': 'EIO',
+  stopped: 'ECANCELED',
+} as const
 
-export const runNft: RunNft = (args, input) =>
-  new Promise((resolve) => {
-    const { spawn } = process.getBuiltinModule('node:child_process')
-    const child = spawn('nft', args, { env: { PATH, LANG: 'C' } })
-    const end = (result: NftResult) => {
-      clearTimeout(timer)
-      child.kill('SIGKILL')
-      resolve(result)
-    }
-    // Not spawn's own timeout: a process that hangs in the kernel is not waited for.
-    const timer = setTimeout(() => end(failed('ETIMEDOUT', 'nft did not end in time')), TIMEOUT_MS)
-    const tooMuch = () => end(failed('EMSGSIZE', 'nft printed too much'))
-    const output = collect(child.stdout, tooMuch)
-    const errors = collect(child.stderr, tooMuch)
-    child.on('error', (error) => end(notStarted(error)))
-    child.on('close', (status) => {
-      end(status === 0 ? { ok: true, output: output() } : refused(errors()))
-    })
-    // The child may be gone before it read everything; its exit status says why.
-    child.stdin.on('error', () => undefined)
-    child.stdin.end(input)
-  })
-
-function collect(stream: NodeJS.ReadableStream, tooMuch: () => void): () => string {
-  const chunks: Buffer[] = []
-  let length = 0
-  stream.on('data', (chunk: Buffer) => {
-    length += chunk.length
-    if (length > OUTPUT_BYTES_MAX) tooMuch()
-    else chunks.push(chunk)
-  })
-  return () => Buffer.concat(chunks).toString()
-}
-
-function notStarted(error: Error): NftResult {
-  const missing = 'code' in error && error.code === 'ENOENT'
-  if (missing) return failed('ENOTSUP', 'nft is not installed: apt-get install nftables')
-  return failed('EIO', `nft did not start: ${error.message}`)
+export const runNft: RunNft = async (args, input) => {
+  const ended = await runProgram(['nft', ...args], { input })
+  if (ended.is === 'ended') {
+    return ended.code === 0 ? { ok: true, output: ended.stdout } : refused(ended.stderr)
+  }
+  const hint = ended.why === 'missing' ? ': apt-get install nftables' : ''
+  return failed(CODE_OF_FAILURE[ended.why], `${ended.message}${hint}`)
 }
 
 function failed(code: string, message: string): NftResult {

@@ -16,6 +16,7 @@ import { beginGeneric, resolveFamily } from '../netlink/generic.ts'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC, LINK, RTM_NEWLINK, TUNNEL } from '../rtnl/constants.ts'
+import { runProgram } from '../../run-program.ts'
 import { verdictOf } from './verdict.ts'
 
 /** IFLA_GRE_LOCAL and IFLA_GRE_REMOTE, include/uapi/linux/if_tunnel.h. */
@@ -111,14 +112,7 @@ async function tryListeners(generic: NetlinkSocket): Promise<Record<'fou' | 'fou
 }
 
 /** True when modprobe ended well; `-n` only looks whether there is such a module. */
-function modprobe(...args: readonly string[]): Promise<boolean> {
-  return new Promise((resolve) => {
-    const { spawn } = process.getBuiltinModule('node:child_process')
-    const child = spawn('modprobe', ['-q', ...args], {
-      stdio: 'ignore',
-      env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' },
-    })
-    child.on('error', () => resolve(false))
-    child.on('close', (code) => resolve(code === 0))
-  })
+async function modprobe(...args: readonly string[]): Promise<boolean> {
+  const ended = await runProgram(['modprobe', '-q', ...args])
+  return ended.is === 'ended' && ended.code === 0
 }

@@ -1,6 +1,7 @@
 /** The doctor of the whole fleet: what each host's cheap checks found, as they last reported it. */
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import { findingSchema, roleSchema, severitySchema } from '@lvs-fleet/contract'
+import { nameSchema } from '../../intent/shared-fields.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { listFindings } from '../../verbs/read-doctor.ts'
 import type { AppEnv } from '../app-env.ts'
@@ -25,7 +26,7 @@ const listRoute = createRoute({
       limit: limitSchema,
       cursor: cursorSchema.optional(),
       role: roleSchema.optional(),
-      name: z.string().max(63).optional(),
+      name: nameSchema.optional(),
       severity: severitySchema.optional(),
     }),
   },

@@ -1,5 +1,6 @@
 /** Events on the wire, and the filter that every way of reading them takes. */
 import { z } from '@hono/zod-openapi'
+import { nameSchema } from '../../intent/shared-fields.ts'
 import {
   EVENT_KINDS,
   EVENT_SEVERITIES,
@@ -32,8 +33,6 @@ export const eventSchema = z
     detail: z.record(z.string(), z.unknown()),
   })
   .openapi('Event')
-
-const nameSchema = z.string().min(1).max(63)
 
 /** `kind` takes several, with commas. */
 export const eventFilterQuery = {

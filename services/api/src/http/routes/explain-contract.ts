@@ -7,6 +7,7 @@ import {
   portSchema,
   protocolSchema,
 } from '@lvs-fleet/contract'
+import { nameSchema } from '../../intent/shared-fields.ts'
 import { json, problems } from '../contract.ts'
 
 const numberText = z.string().regex(/^\d{1,10}$/, { error: 'must be a whole number' })
@@ -17,7 +18,7 @@ export const explainPacketContract = createRoute({
   tags: ['virtual-service'],
   request: {
     query: z.strictObject({
-      director: z.string().max(63),
+      director: nameSchema,
       vip: ipSchema,
       protocol: protocolSchema.optional(),
       port: numberText.transform(Number).pipe(portSchema).optional(),

@@ -2,6 +2,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi'
 import { healthStateSchema } from '@lvs-fleet/contract'
 import { FLEET_VERDICTS, healthKey } from '../../status/health.ts'
+import { nameSchema } from '../../intent/shared-fields.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { readHealth } from '../../verbs/read-health.ts'
 import type { AppEnv } from '../app-env.ts'
@@ -42,7 +43,7 @@ const listRoute = createRoute({
     query: z.strictObject({
       limit: limitSchema,
       cursor: cursorSchema.optional(),
-      realServer: z.string().max(63).optional(),
+      realServer: nameSchema.optional(),
       verdict: z.enum(FLEET_VERDICTS).optional(),
     }),
   },

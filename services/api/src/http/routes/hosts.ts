@@ -72,7 +72,7 @@ const listRoute = createRoute({
       limit: limitSchema,
       cursor: cursorSchema.optional(),
       role: roleSchema.optional(),
-      site: z.string().max(63).optional(),
+      site: nameSchema.optional(),
     }),
   },
   responses: {
