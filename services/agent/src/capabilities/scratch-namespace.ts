@@ -5,7 +5,7 @@
  */
 import { release } from 'node:os'
 import { capabilitiesSchema, unknownCapabilities, type Capabilities } from '@lvs-fleet/contract'
-import { runProgram } from '../run-program.ts'
+import { runProgram } from '../kernel/run-program.ts'
 
 /** Half a second of work on a machine; a minute on an emulated one that is busy. */
 const TIMEOUT_MS = 120_000

@@ -1,8 +1,8 @@
 /** HostReader: what the doctor reads of the host beside the kernel's netlink. Fakes have files in memory. */
 import { open, readdir, readFile, readlink, statfs, writeFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { runProgram } from '../../kernel/run-program.ts'
 import { errnoOf } from '../../ports.ts'
-import { runProgram } from '../../run-program.ts'
 import type { StateDirectory } from './facts.ts'
 
 export type HostReader = {

@@ -1,5 +1,5 @@
 /** Asks modprobe for a kernel module; gives what it complained about, empty when it did not. */
-import { runProgram } from '../../run-program.ts'
+import { runProgram } from '../run-program.ts'
 
 export type Modprobe = (module: string) => Promise<string>
 

@@ -1,5 +1,5 @@
 /** Runs the nft program: it is the only stable interface to nftables expressions (maps, options). */
-import { runProgram } from '../../run-program.ts'
+import { runProgram } from '../run-program.ts'
 
 export type NftResult =
   | { readonly ok: true; readonly output: string }

@@ -16,7 +16,7 @@ import { beginGeneric, resolveFamily } from '../netlink/generic.ts'
 import { MessageWriter } from '../netlink/message-writer.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
 import { AF_INET, AF_INET6, AF_UNSPEC, LINK, RTM_NEWLINK, TUNNEL } from '../rtnl/constants.ts'
-import { runProgram } from '../../run-program.ts'
+import { runProgram } from '../run-program.ts'
 import { verdictOf } from './verdict.ts'
 
 /** IFLA_GRE_LOCAL and IFLA_GRE_REMOTE, include/uapi/linux/if_tunnel.h. */

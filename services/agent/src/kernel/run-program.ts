@@ -37,8 +37,7 @@ export function runProgram(
   const { input = '', timeoutMs = TIMEOUT_MS, outputBytesMax = OUTPUT_BYTES_MAX } = options
   return new Promise((resolve) => {
     const { spawn } = process.getBuiltinModule('node:child_process')
-    const env = options.environment === 'own' ? process.env : HOST
-    const child = spawn(file, args, { env })
+    const child = spawn(file, args, options.environment === 'own' ? {} : { env: HOST })
     const end = (result: Ended): void => {
       clearTimeout(timer)
       options.signal?.removeEventListener('abort', stop)
