@@ -10,6 +10,8 @@ const ARCHIVE = 'http://deb.debian.org'
 /** `work` gets `newest` (what a package that stands for the newest one depends on) and `unpack` (packages into a folder). */
 export function withDebian(release, folder, work) {
   const apt = join(folder, `apt-${release}`)
+  // A run that was cut off may have left packages.
+  fs.rmSync(apt, { recursive: true, force: true })
   for (const name of ['lists/partial', 'cache/archives/partial'])
     fs.mkdirSync(join(apt, name), { recursive: true })
   const signed = `deb [signed-by=${KEYRING}] ${ARCHIVE}`

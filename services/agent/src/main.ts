@@ -32,10 +32,12 @@ async function main(args: readonly string[]): Promise<number> {
     aws: loadAwsPart,
     signal: stop.signal,
   }
+  const { command, help, version } = config
   // Nothing but what a start needs is loaded before the kernel has its state.
-  if (config.command === 'run' && !config.help && !config.version)
-    return runCommand(config, outside)
-  return (await import('./cli/other-commands.ts')).otherCommand(config, outside)
+  if (command === 'run' && !help && !version) return runCommand(config, outside)
+  const { otherCommand, tellOfProgram } = await import('./cli/other-commands.ts')
+  if (command === 'run' || help || version) return tellOfProgram(config, outside.print)
+  return otherCommand(command, config, outside)
 }
 
 try {

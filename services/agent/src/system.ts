@@ -1,7 +1,7 @@
 /** The real ports: clocks, log lines on stderr, facts about this host. */
-import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { parseIp, VERSION, type Ip } from '@lvs-fleet/contract'
+import { readIfThere } from './disk/read-if-there.ts'
 import type { Clock, Log } from './ports.ts'
 import type { HostFacts } from './report.ts'
 
@@ -67,12 +67,4 @@ export async function addressTowards(host: string): Promise<Ip[]> {
 export function readMachineId(): string {
   const id = readIfThere('/etc/machine-id') ?? ''
   return id.trim() === '' ? 'unknown' : id.trim().slice(0, 128)
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
 }

@@ -1,6 +1,6 @@
 /** Every command but a plain `run`, by its name. */
 import { VERSION } from '@lvs-fleet/contract'
-import { EXIT, type Config } from '../config.ts'
+import { EXIT, type Command, type Config } from '../config.ts'
 import {
   loadIdentity,
   loadOrMakeKey,
@@ -16,20 +16,25 @@ import { doctorCommand } from './doctor-command.ts'
 import { enrolNow, warnIfPlain } from './enrol-now.ts'
 import { HELP } from './help.ts'
 import { probeCommand } from './probe-command.ts'
-import { runCommand } from './run-command.ts'
 import type { Outside } from './session.ts'
 import { statusCommand } from './status-command.ts'
 
-export async function otherCommand(config: Config, outside: Outside): Promise<number> {
+/** Its help or its version. */
+export function tellOfProgram({ help }: Config, print: Outside['print']): number {
+  print(help ? HELP : `${VERSION}\n`)
+  return EXIT.ok
+}
+
+export async function otherCommand(
+  command: Exclude<Command, 'run'>,
+  config: Config,
+  outside: Outside,
+): Promise<number> {
   const say = (text: string): number => {
     outside.print(text)
     return EXIT.ok
   }
-  if (config.help) return say(HELP)
-  if (config.version) return say(`${VERSION}\n`)
-  switch (config.command) {
-    case 'run':
-      return runCommand(config, outside)
+  switch (command) {
     case 'apply':
       return applyCommand(config, outside)
     case 'status':

@@ -2,9 +2,10 @@
  * One agent per state directory: two would fight over one ledger. The lock names a process and when that
  * process started, so that one left by a kill is taken over and a reused process id is not mistaken for it.
  */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AgentError } from '../ports.ts'
+import { readIfThere } from './read-if-there.ts'
 
 const ATTEMPTS_MAX = 5
 
@@ -65,15 +66,11 @@ function startOf(pid: number): string {
   return `${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '?'}@${bootId.trim()}`
 }
 
-function readIfThere(path: string): string | undefined {
-  return unlessGone(() => readFileSync(path, 'utf8'))
-}
-
-/** Undefined where another was quicker, or nothing was there. */
-function unlessGone<T>(work: () => T): T | undefined {
+/** Another may be quicker at it. */
+function unlessGone(work: () => void): void {
   try {
-    return work()
+    work()
   } catch {
-    return undefined
+    // It is as it should be, or the next attempt sees why not.
   }
 }

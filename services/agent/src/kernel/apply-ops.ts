@@ -2,7 +2,7 @@
  * Carries out ops in order. Runs of ops that one subsystem takes go out together: IPVS ops as long as
  * they last, network ops as long as their kind stays (an address may need the device before it).
  */
-import { assertNever, type Op } from '@lvs-fleet/contract'
+import type { Op } from '@lvs-fleet/contract'
 import type { GuePortOp } from './fou/gue-kernel.ts'
 import type { IpvsOp } from './ipvs/encode.ts'
 import type { SettingsOp } from './ipvs/settings.ts'
@@ -95,29 +95,7 @@ function runName({ kind }: Op): string {
   return taker === 'network' ? kind : taker
 }
 
+/** `cutIntoRuns` put only ops of one taker together, which slices cannot say to the compiler. */
 function toRun(first: Op, ops: readonly Op[]): Run {
-  const kind = TAKERS[first.kind]
-  switch (kind) {
-    case 'ipvs':
-      return { kind, ops: only<IpvsOp>(ops) }
-    case 'network':
-      return { kind, ops: only<NetworkOp>(ops) }
-    case 'gue-port':
-      return { kind, ops: only<GuePortOp>(ops) }
-    case 'sysctl':
-      return { kind, ops: only<SysctlOp>(ops) }
-    case 'table':
-      return { kind, ops: only<TableOp>(ops) }
-    case 'settings':
-      return { kind, ops: only<SettingsOp>(ops) }
-    case 'source-nat':
-      return { kind, ops: only<SourceNatOp>(ops) }
-    default:
-      return assertNever(kind)
-  }
-}
-
-/** `runName` put only ops of these kinds together, which slices cannot say to the compiler. */
-function only<T extends Op>(ops: readonly Op[]): readonly T[] {
-  return ops as readonly T[]
+  return { kind: TAKERS[first.kind], ops } as Run
 }

@@ -45,7 +45,7 @@ const SHAPES: Readonly<Record<MapName, MapShape>> = {
     type: (nft) =>
       `type ${nft === 'ip' ? 'ipv4_addr' : 'ipv6_addr'} . inet_proto . inet_service : mark; flags interval;`,
     // The protocol from the header, not `meta l4proto`: nft before 1.1 turns the bytes of that one round where the map has
-    // ranges, and kernels from 6.8 on refuse to turn a single byte (nft_byteorder_init). IPVS has IPv6 fragments put
+    // ranges, and Debian 13's kernel (6.12) refuses to turn a single byte. IPVS has IPv6 fragments put
     // together before this hook; what has other extension headers keeps no mark.
     rule: (nft) =>
       `meta mark set ${nft} daddr . ${nft === 'ip' ? 'ip protocol' : 'ip6 nexthdr'} . th dport map @marks`,
