@@ -45,6 +45,22 @@ function isSorted(keys: readonly string[]): boolean {
   return true
 }
 
+/** Whether two values have one canonical text, without writing it. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, i) => sameJson(item, b[i]))
+  }
+  return isFields(a) && isFields(b) && haveSameFields(a, b)
+}
+
+/** One that is undefined is as good as absent. */
+function haveSameFields(a: Fields, b: Fields): boolean {
+  for (const key of Object.keys(a)) if (!sameJson(a[key], b[key])) return false
+  for (const key of Object.keys(b)) if (a[key] === undefined && b[key] !== undefined) return false
+  return true
+}
+
 /** 32-bit FNV-1a of a text (code units below 256 expected): for buckets and short stable names, never for trust. */
 export function fnv1a32(text: string): number {
   let hash = 0x811c9dc5

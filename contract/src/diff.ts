@@ -73,6 +73,7 @@ export function diffHostStates(desired: HostState, current: HostState): Op[] {
   const removals: Op[] = []
   for (const service of services.created) adds.push(...createService(service))
   for (const [to, from] of services.kept) {
+    if (to === from) continue
     const { edits, removals: gone } = diffService(to, from)
     adds.push(...edits)
     removals.push(...gone)

@@ -77,8 +77,11 @@ export type Shard = z.infer<typeof shardSchema>
 
 export type NamedShard = ShardRef & { readonly body: string }
 
+/** A shard that is not yet written out. */
+export type ShardPart = { readonly name: string; readonly shard: Shard }
+
 /** Splits a state into its host part and buckets of about 8 services; deterministic. */
-export function shardState(state: HostState, sha256Hex: (text: string) => string): NamedShard[] {
+export function partsOf(state: HostState): ShardPart[] {
   const { services, ...host } = state
   const bucketCount = bucketCountFor(services.length)
   const buckets = new Map<number, ServiceState[]>()
@@ -88,18 +91,24 @@ export function shardState(state: HostState, sha256Hex: (text: string) => string
     if (list === undefined) buckets.set(bucket, [service])
     else list.push(service)
   }
-  const shards: NamedShard[] = [namedShard('host', { kind: 'host', host }, sha256Hex)]
-  for (const bucket of [...buckets.keys()].toSorted((a, b) => a - b)) {
-    const list = buckets.get(bucket) ?? []
-    shards.push(
-      namedShard(
-        `services/${bucket}-${bucketCount}`,
-        { kind: 'services', services: list },
-        sha256Hex,
-      ),
-    )
+  const parts: ShardPart[] = [{ name: 'host', shard: { kind: 'host', host } }]
+  for (const [bucket, list] of [...buckets].toSorted(([a], [b]) => a - b)) {
+    const shard: Shard = { kind: 'services', services: list }
+    parts.push({ name: `services/${bucket}-${bucketCount}`, shard })
   }
-  return shards
+  return parts
+}
+
+export function nameShard(
+  { name, shard }: ShardPart,
+  sha256Hex: (text: string) => string,
+): NamedShard {
+  const body = canonicalJson(shard)
+  return { name, digest: sha256Hex(body), body }
+}
+
+export function shardState(state: HostState, sha256Hex: (text: string) => string): NamedShard[] {
+  return partsOf(state).map((part) => nameShard(part, sha256Hex))
 }
 
 /** The lists that name these shards, in their order; deterministic. A body is the canonical JSON of its shards' refs. */
@@ -181,9 +190,4 @@ function bucketCountFor(serviceCount: number): number {
   let count = 1
   while (count < BUCKETS_MAX && count * BUCKET_SIZE < serviceCount) count *= 2
   return count
-}
-
-function namedShard(name: string, shard: Shard, sha256Hex: (text: string) => string): NamedShard {
-  const body = canonicalJson(shard)
-  return { name, digest: sha256Hex(body), body }
 }

@@ -4,6 +4,7 @@
  * to do. What is not known of a kernel is allowed.
  */
 import {
+  canonicalJson,
   serviceKey,
   type Capabilities,
   type HostState,
@@ -22,40 +23,60 @@ export function kernelProblems(hosts: Iterable<Director>, kernels: KernelsKnown)
   for (const { role, name, state } of hosts) {
     if (role !== 'director') continue
     const kernel = kernels.get(name) ?? null
+    const kernelText = canonicalJson(kernel)
     const seen = new Set<string>()
-    const say = (rule: string, service: ServiceState, field: string, text: string): void => {
-      const key = `${rule} ${service.name} ${text}`
-      if (seen.has(key)) return
-      seen.add(key)
-      const at = { kind: 'virtual-service', name: service.name, path: [field] } as const
-      problems.push(problem(at, 'kernel-refuses', `director ${name}: ${text}`))
+    for (const service of state.services) {
+      for (const { rule, field, text } of findingsOf(service, kernel, kernelText)) {
+        const key = `${rule} ${service.name} ${text}`
+        if (seen.has(key)) continue
+        seen.add(key)
+        const at = { kind: 'virtual-service', name: service.name, path: [field] } as const
+        problems.push(problem(at, 'kernel-refuses', `director ${name}: ${text}`))
+      }
     }
-    for (const service of state.services) examine(service, kernel, say)
   }
   return problems
 }
 
-function examine(
+type Finding = { readonly rule: string; readonly field: string; readonly text: string }
+
+/** What was found of a service by a kernel of that text: most changes leave most services the very same objects. */
+const examined = new WeakMap<ServiceState, { kernel: string; findings: readonly Finding[] }>()
+
+function findingsOf(
   service: ServiceState,
   kernel: Capabilities | null,
-  say: (rule: string, service: ServiceState, field: string, text: string) => void,
-): void {
+  kernelText: string,
+): readonly Finding[] {
+  const held = examined.get(service)
+  if (held?.kernel === kernelText) return held.findings
+  const findings = examine(service, kernel)
+  examined.set(service, { kernel: kernelText, findings })
+  return findings
+}
+
+function examine(service: ServiceState, kernel: Capabilities | null): Finding[] {
+  const findings: Finding[] = []
   for (const { id, field, wrong } of SERVICE_RULES) {
     const text = wrong(service, kernel)
-    if (text !== undefined) say(id, service, field, text)
+    if (text !== undefined) findings.push({ rule: id, field, text })
+  }
+  const sayOf = (rule: string, server: string, what: string): void => {
+    findings.push({ rule, field: 'pool', text: `real server ${server}: ${what}` })
   }
   for (const destination of service.destinations) {
     for (const { id, wrong } of DESTINATION_RULES) {
       const text = wrong(destination, service, kernel)
-      if (text !== undefined)
-        say(id, service, 'pool', `real server ${destination.realServer}: ${text}`)
+      if (text !== undefined) sayOf(id, destination.realServer, text)
     }
   }
   const twin = twinOf(service)
   if (twin !== undefined) {
-    const text = `real server ${twin.realServer}: ${twin.address} port ${twin.port} is a destination of ${serviceKey(service)} twice: list it once, or on another port`
-    say('destination-twice', service, 'pool', text)
+    const { address, port, realServer } = twin
+    const text = `${address} port ${port} is a destination of ${serviceKey(service)} twice: list it once, or on another port`
+    sayOf('destination-twice', realServer, text)
   }
+  return findings
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   compareIps,
   compareServices,
   familyOf,
+  invariant,
   markKey,
   serviceKey,
   sourceNatKey,
@@ -86,12 +87,15 @@ function expandService(
   context: Context,
 ): ServiceState[] {
   const policy = context.index.policyOf(service.pool)
+  let at = 0
   const expanded = new Map<string, ServiceState>()
   for (const { ref, vip } of listenersOf(service)) {
     const key = serviceKey(ref)
+    // Routes come listener by listener, and share its ref.
+    const from = at
+    while (routes[at]?.ref === ref) at++
     // The VIPs of a family share one firewall-mark service, with the same destinations.
     if (expanded.has(key)) continue
-    const own = routes.filter((route) => route.vip === vip && serviceKey(route.ref) === key)
     expanded.set(key, {
       name: service.name,
       ...ref,
@@ -100,11 +104,13 @@ function expandService(
       persistence: expandPersistence(service, familyOf(vip)),
       drainSeconds: service.drainSeconds,
       ...(policy === null ? {} : { policy: expandPolicy(policy) }),
-      destinations: own
+      destinations: routes
+        .slice(from, at)
         .flatMap((route) => expandDestination(service, route, context))
         .toSorted(byDestinationKey),
     })
   }
+  invariant(at === routes.length, `${service.name} has routes of no listener`)
   return [...expanded.values()]
 }
 
@@ -140,28 +146,28 @@ function expandDestination(
   route: Route,
   { index, checks, waitForTemplates }: Context,
 ): DestinationState[] {
-  if (!route.choice.ok) return []
+  const { server, member, choice, placement, drain } = route
+  if (!choice.ok) return []
+  const state: DestinationState = {
+    realServer: server.name,
+    address: choice.address,
+    port: route.serverPort,
+    forwarding: choice.forwarding,
+    weight: route.weight,
+    upperThreshold: member.upperThreshold,
+    lowerThreshold: member.lowerThreshold,
+  }
+  // Field by field: a state has a hundred thousand of these, and most of them have none.
   const check = checks.of(service, route)
-  const quorum = index.quorumOf(route.server.name, service.pool)
-  const overrides = index.overridesOf(route.server.name, service.pool).map(expandOverride)
-  return [
-    {
-      realServer: route.server.name,
-      address: route.choice.address,
-      port: route.serverPort,
-      forwarding: route.choice.forwarding,
-      weight: route.weight,
-      upperThreshold: route.member.upperThreshold,
-      lowerThreshold: route.member.lowerThreshold,
-      ...(check === undefined ? {} : { checks: [check.key] }),
-      ...(route.placement === undefined ? {} : { placement: route.placement }),
-      ...(overrides.length === 0 ? {} : { overrides }),
-      ...(quorum === null ? {} : { quorum: expandQuorum(quorum) }),
-      ...(route.drain === null
-        ? {}
-        : { drain: expandDrain(route.drain, waitForTemplates && service.persistence !== null) }),
-    },
-  ]
+  if (check !== undefined) state.checks = [check.key]
+  if (placement !== undefined) state.placement = placement
+  const overrides = index.overridesOf(server.name, service.pool).map(expandOverride)
+  if (overrides.length > 0) state.overrides = overrides
+  const quorum = index.quorumOf(server.name, service.pool)
+  if (quorum !== null) state.quorum = expandQuorum(quorum)
+  if (drain !== null)
+    state.drain = expandDrain(drain, waitForTemplates && service.persistence !== null)
+  return [state]
 }
 
 /**
@@ -183,10 +189,12 @@ function anchorOf(director: DirectorSpec, vip: Ip, index: FleetIndex): Ip {
 
 function sourceNatsOf(carried: readonly ServiceRoutes[]): SourceNatState[] {
   const found = new Map<string, SourceNatState>()
-  for (const { vip, choice } of carried.flatMap(({ routes }) => routes)) {
-    if (!choice.ok || choice.sourceNat !== true) continue
-    const sourceNat = { vip, server: choice.address }
-    found.set(sourceNatKey(sourceNat), sourceNat)
+  for (const { routes } of carried) {
+    for (const { vip, choice } of routes) {
+      if (!choice.ok || choice.sourceNat !== true) continue
+      const sourceNat = { vip, server: choice.address }
+      found.set(sourceNatKey(sourceNat), sourceNat)
+    }
   }
   return [...found.values()].toSorted(
     (a, b) => compareIps(a.vip, b.vip) || compareIps(a.server, b.server),

@@ -29,7 +29,18 @@ export type Listener = {
   readonly port: number
 }
 
-export function listenersOf(service: VirtualServiceSpec): Listener[] {
+const known = new WeakMap<VirtualServiceSpec, readonly Listener[]>()
+
+/** The same list, and the same refs, each time. */
+export function listenersOf(service: VirtualServiceSpec): readonly Listener[] {
+  const held = known.get(service)
+  if (held !== undefined) return held
+  const listeners = listListeners(service)
+  known.set(service, listeners)
+  return listeners
+}
+
+function listListeners(service: VirtualServiceSpec): Listener[] {
   const mark = markOf(service)
   if (mark !== null) {
     return service.vips.map((vip) => {
@@ -38,12 +49,9 @@ export function listenersOf(service: VirtualServiceSpec): Listener[] {
     })
   }
   const { protocol } = service
-  return service.vips.flatMap((address) =>
-    singlePorts(service).map((port) => ({
-      ref: { protocol, address, port },
-      vip: address,
-      port,
-    })),
+  const ports = singlePorts(service)
+  return service.vips.flatMap((vip) =>
+    ports.map((port) => ({ ref: { protocol, address: vip, port }, vip, port })),
   )
 }
 
