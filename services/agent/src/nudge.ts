@@ -9,6 +9,9 @@ export type Nudge = {
   wait(ms: number, clock: Clock, signal: AbortSignal): Promise<void>
 }
 
+/** Why a wait ended, said without the stack that an abort without a reason takes down. */
+const NUDGED = 'nudged'
+
 export function createNudge(): Nudge {
   let nudged = false
   let wake: (() => void) | undefined
@@ -26,7 +29,7 @@ export function createNudge(): Nudge {
       if (nudged) return
       // Not AbortSignal.any: one of those per second, all hanging on one signal, is what leaks are made of.
       const stop = new AbortController()
-      const end = (): void => stop.abort()
+      const end = (): void => stop.abort(NUDGED)
       if (signal.aborted) end()
       signal.addEventListener('abort', end, { once: true })
       wake = end

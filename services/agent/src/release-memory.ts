@@ -18,7 +18,8 @@ export type Heap = {
 
 /** Needs Node's --expose-gc; collects nothing without it. */
 export const v8Heap: Heap = {
-  usedBytes: () => process.memoryUsage().heapUsed,
+  // Not process.memoryUsage, which reads a file for what it says beside it.
+  usedBytes: () => process.getBuiltinModule('node:v8').getHeapStatistics().used_heap_size,
   collect: (hard) => {
     globalThis.gc?.({
       type: 'major',

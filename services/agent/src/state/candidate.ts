@@ -3,10 +3,10 @@
  * generation touches only what its changed shards say: nothing else is parsed, compared or written again.
  */
 import {
-  canonicalJson,
   EMPTY_HOST_PART,
   isProbe,
   sameDestinationConfig,
+  sameJson,
   sameServiceConfig,
   serviceKey,
   type HostPart,
@@ -213,10 +213,6 @@ export function sameServiceState(a: ServiceState, b: ServiceState): boolean {
 
 function sameKeys(a: readonly string[] = [], b: readonly string[] = []): boolean {
   return a.length === b.length && a.every((key, i) => key === b[i])
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return a === b || (a !== undefined && b !== undefined && canonicalJson(a) === canonicalJson(b))
 }
 
 function collectServices(shard: Shard, into: Map<string, ServiceState>): void {
