@@ -35,7 +35,7 @@ export type CheckBook = {
  */
 export function createCheckBook(index: FleetIndex, paths: readonly PathState[]): CheckBook {
   const byPath = new Map(paths.map((path) => [pathKey(path), path]))
-  const settingsOf = new Map<CheckSpec, string>()
+  const settingsOf = rememberSettings()
   const byQuestion = new Map<string, CheckState>()
   const byKey = new Map<string, CheckState>()
   return {
@@ -46,9 +46,7 @@ export function createCheckBook(index: FleetIndex, paths: readonly PathState[]):
       if (port === undefined) return undefined
       const path = pathFor(spec, route, port, byPath)
       const { address } = route.choice
-      const settings = settingsOf.get(spec) ?? canonicalJson(spec)
-      settingsOf.set(spec, settings)
-      const question = `${address} ${port} ${path?.mark ?? 'direct'} ${settings}`
+      const question = `${address} ${port} ${path?.mark ?? 'direct'} ${settingsOf(spec)}`
       const known = byQuestion.get(question)
       if (known !== undefined) return known
       const way = wayOf(route, port, path)
@@ -61,6 +59,21 @@ export function createCheckBook(index: FleetIndex, paths: readonly PathState[]):
       return other
     },
     all: () => [...byKey.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+  }
+}
+
+/** A number for all specs of one text, because each route asks. */
+function rememberSettings(): (spec: CheckSpec) => number {
+  const byText = new Map<string, number>()
+  const bySpec = new Map<CheckSpec, number>()
+  return (spec) => {
+    const known = bySpec.get(spec)
+    if (known !== undefined) return known
+    const text = canonicalJson(spec)
+    const number = byText.get(text) ?? byText.size
+    byText.set(text, number)
+    bySpec.set(spec, number)
+    return number
   }
 }
 
