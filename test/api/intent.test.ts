@@ -67,6 +67,8 @@ describe('one object', () => {
     code: string
     pointer?: string
     message?: string
+    /** Of all that is told. */
+    count?: number
   }[] = [
     {
       name: 'replace without saying what',
@@ -159,6 +161,7 @@ describe('one object', () => {
       status: 422,
       code: 'invalid-body',
       pointer: '/colour',
+      message: 'is no known field',
     },
     {
       name: 'unknown field in depth',
@@ -168,6 +171,37 @@ describe('one object', () => {
       status: 422,
       code: 'invalid-body',
       pointer: '/networks/0/vlan',
+    },
+    {
+      name: 'misspelt field that may be left out',
+      method: 'PUT',
+      path: '/v1/pools/pool-x',
+      body: { members: [{ realServer: 'rs-a1', wieght: 5 }] },
+      status: 422,
+      code: 'invalid-body',
+      pointer: '/members/0/wieght',
+      message: 'is no known field: did you mean weight?',
+    },
+    {
+      name: 'misspelt field that is needed, which is told once',
+      method: 'PUT',
+      path: '/v1/real-servers/rs-x',
+      body: { site: 'site-a', Adresses: ['10.1.0.99'] },
+      status: 422,
+      code: 'invalid-body',
+      pointer: '/Adresses',
+      message: 'is no known field: did you mean addresses?',
+      count: 1,
+    },
+    {
+      name: 'field in another writing',
+      method: 'PUT',
+      path: '/v1/virtual-services/web2',
+      body: { vips: ['10.1.0.101'], ports: [80], pool: 'web', carried_by: { sites: ['site-a'] } },
+      status: 422,
+      code: 'invalid-body',
+      pointer: '/carried_by',
+      message: 'is no known field: did you mean carriedBy?',
     },
     {
       name: 'missing field',
@@ -312,6 +346,7 @@ describe('one object', () => {
         assert.ok(found !== undefined, answer.text)
         if (row.message !== undefined) assert.equal(found.message, row.message)
       }
+      if (row.count !== undefined) assert.equal(answer.body.errors.length, row.count, answer.text)
       assert.equal(await revision(), before)
     })
   }

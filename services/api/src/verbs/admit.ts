@@ -8,7 +8,6 @@ import type { Role } from '@lvs-fleet/contract'
 import { ApiError } from '../errors.ts'
 import { withObject, type Fleet } from '../intent/fleet.ts'
 import { SPEC_SCHEMAS } from '../intent/kinds.ts'
-import { jsonPointer } from '../intent/problem.ts'
 import { insertAuditEvent } from '../store/audit-store.ts'
 import { notifyChange } from '../store/controller-store.ts'
 import type { Tx } from '../store/database.ts'
@@ -23,6 +22,7 @@ import {
 import type { Deps } from './deps.ts'
 import { objectKey, type Snapshot } from './live-fleet.ts'
 import { publish } from './publish.ts'
+import { zodDetails } from './refusals.ts'
 
 export async function admit(
   deps: Deps,
@@ -72,13 +72,7 @@ function declared(held: Snapshot, candidate: Candidate): Fleet {
     'invalid-body',
     `${role} ${name} is not declared and cannot be created from this request`,
     {
-      errors: parsed.error.issues.map((issue) => ({
-        pointer: jsonPointer(
-          issue.path.map((part) => (typeof part === 'number' ? part : String(part))),
-        ),
-        code: issue.code,
-        message: issue.message,
-      })),
+      errors: zodDetails(parsed.error),
     },
   )
 }

@@ -3,44 +3,48 @@ import type { z } from 'zod'
 import { ApiError, type ErrorDetail } from '../errors.ts'
 import type { Kind } from '../intent/kinds.ts'
 import { jsonPointer, type Problem } from '../intent/problem.ts'
+import { meantBy, MISSING } from './field-words.ts'
 
 /** Errors in one answer. */
 export const ERRORS_MAX = 100
 
 export function zodDetails(error: z.core.$ZodError): ErrorDetail[] {
-  const details: ErrorDetail[] = []
-  for (const issue of error.issues.slice(0, ERRORS_MAX)) {
-    const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
-    if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys.slice(0, ERRORS_MAX)) {
-        details.push({
-          pointer: jsonPointer([...path, key]),
-          code: 'unknown-field',
-          message: 'is no known field',
-        })
-      }
-    } else if (issue.code === 'invalid_key') {
-      const message = issue.issues[0]?.message ?? issue.message
-      details.push({ pointer: jsonPointer(path), code: 'invalid-name', message })
-    } else if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
-      details.push({
-        pointer: jsonPointer(path),
-        code: 'missing-field',
-        message: `is missing: ${article(issue.expected)} belongs here`,
-      })
-    } else {
-      details.push({
-        pointer: jsonPointer(path),
-        code: issue.code.replaceAll('_', '-'),
-        message: issue.message,
-      })
-    }
+  const issues = error.issues.slice(0, ERRORS_MAX)
+  // A needed field that is misspelt is told once: where it stands.
+  const meant = new Set<string>()
+  for (const issue of issues) {
+    if (issue.code !== 'unrecognized_keys') continue
+    for (const key of issue.keys) meant.add(pointerTo(issue, meantBy(key, issue) ?? key))
   }
-  return details
+  return issues
+    .flatMap((issue) => detailsOf(issue))
+    .filter(({ code, pointer }) => code !== 'missing-field' || !meant.has(pointer))
 }
 
-function article(noun: string): string {
-  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
+function detailsOf(issue: z.core.$ZodIssue): ErrorDetail[] {
+  const pointer = pointerTo(issue)
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.slice(0, ERRORS_MAX).map((key) => {
+      const field = meantBy(key, issue)
+      const hint = field === undefined ? '' : `: did you mean ${field}?`
+      const message = `is no known field${hint}`
+      return { pointer: pointerTo(issue, key), code: 'unknown-field', message }
+    })
+  }
+  if (issue.code === 'invalid_key') {
+    const message = issue.issues[0]?.message ?? issue.message
+    return [{ pointer, code: 'invalid-name', message }]
+  }
+  const isMissing = issue.code === 'invalid_type' && issue.message.startsWith(MISSING)
+  const code = isMissing ? 'missing-field' : issue.code.replaceAll('_', '-')
+  return [{ pointer, code, message: issue.message }]
+}
+
+function pointerTo({ path }: z.core.$ZodIssue, ...more: readonly string[]): string {
+  return jsonPointer([
+    ...path.map((part) => (typeof part === 'number' ? part : String(part))),
+    ...more,
+  ])
 }
 
 export function invalidBody(error: z.core.$ZodError): ApiError {
