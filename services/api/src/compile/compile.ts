@@ -146,10 +146,11 @@ function guePortProblems(server: RealServerSpec, incoming: readonly IncomingRout
     ({ route: { choice } }) =>
       choice.ok && choice.forwarding.method === 'tun' && choice.forwarding.tunnel.type === 'gue',
   )
+  if (!takesGue) return []
   const clash = incoming.find(
     ({ service, route }) => service.protocol === 'udp' && route.serverPort === server.gue.port,
   )
-  if (!takesGue || clash === undefined) return []
+  if (clash === undefined) return []
   const at = { kind: 'real-server', name: server.name, path: ['gue', 'port'] } as const
   const text = `${server.gue.port} is also the udp port on which ${server.name} answers ${clash.service.name}: give GUE another one`
   return [problem(at, 'tunnel-conflict', text)]
