@@ -194,6 +194,16 @@ describe('one object', () => {
       count: 1,
     },
     {
+      name: 'field whose name is longer than any',
+      method: 'PUT',
+      path: '/v1/pools/pool-x',
+      body: { members: [], [`label${'s'.repeat(100_000)}`]: {} },
+      status: 422,
+      code: 'invalid-body',
+      pointer: `/label${'s'.repeat(100_000)}`,
+      message: 'is no known field',
+    },
+    {
       name: 'field in another writing',
       method: 'PUT',
       path: '/v1/virtual-services/web2',

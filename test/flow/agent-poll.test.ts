@@ -26,7 +26,12 @@ const document: PollAnswer = {
   pollSeconds: 0,
 }
 
-function bench(answers: readonly PollAnswer[], offers: readonly Offer[] = []) {
+/** `tookMs`: how long each poll is kept waiting. */
+function bench(
+  answers: readonly PollAnswer[],
+  offers: readonly Offer[] = [],
+  tookMs: readonly number[] = [],
+) {
   const polls: Poll[] = []
   const heard: Offer[] = []
   const answersLeft = [...answers]
@@ -40,6 +45,7 @@ function bench(answers: readonly PollAnswer[], offers: readonly Offer[] = []) {
     log: () => undefined,
     controlPlane: {
       poll: async (poll) => {
+        clock.advance(tookMs[polls.length] ?? 0)
         polls.push(poll)
         return answersLeft.shift() ?? { is: 'unchanged', pollSeconds: 0 }
       },
@@ -99,6 +105,13 @@ test('comes back when the server says', async () => {
   assert.ok(Math.abs((waits[1] ?? 0) - 11_000) < 1)
   assert.equal(waits[2], 250)
   assert.equal(waits[3], 4_500)
+})
+
+test('follows a poll that was kept waiting at once, and one that was not after a while', async () => {
+  const { poller } = bench([document, document, document, document], [], [40_000, 100, 0, 250])
+  const waits = []
+  for (let i = 0; i < 4; i++) waits.push(await poller.once(50))
+  assert.deepEqual(waits, [0, 150, 250, 0])
 })
 
 test('hears of the control plane by every answer that is one, and by no other', async () => {

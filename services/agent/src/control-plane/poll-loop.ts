@@ -10,7 +10,10 @@ import { backoffMs } from './backoff.ts'
 import type { ControlPlane } from './client.ts'
 
 const WAIT_SECONDS = 50
-/** Between two polls, whatever the server says: a broken one must not make a hot loop. */
+/**
+ * From the start of a poll to that of the next, whatever the server says: a broken one must not make a hot loop. One that was
+ * kept waiting is followed at once, so that a second change does not wait for the first.
+ */
 const SPACING_MIN_MS = 250
 const NOT_PUBLISHED_MS = 3_000
 const QUARANTINED_MS = 60_000
@@ -58,6 +61,7 @@ export function createPoller(deps: PollerDeps): Poller {
     whole: boolean,
     signal: AbortSignal | undefined,
   ): Promise<{ offer: Offer | undefined; waitMs: number }> => {
+    const startedMs = clock.monotonicMs()
     const answer = await controlPlane.poll({
       // After a failure it is heard at once that the control plane is back, and with it what a quorum says.
       waitSeconds: whole || failures > 0 ? 0 : waitSeconds,
@@ -89,17 +93,19 @@ export function createPoller(deps: PollerDeps): Poller {
     isQuarantined = false
     if (answer.is === 'unchanged') {
       failures = 0
-      return { offer: undefined, waitMs: spacing(answer.pollSeconds) }
+      return { offer: undefined, waitMs: spacing(answer.pollSeconds, startedMs) }
     }
     const offer = await agent.offer(answer.lines, { source: 'control-plane' })
     if (offer.is !== 'incomplete') etag = answer.etag
     if (offer.is !== 'rejected') failures = 0
-    return { offer, waitMs: spacing(answer.pollSeconds) }
+    return { offer, waitMs: spacing(answer.pollSeconds, startedMs) }
   }
 
   /** Interval polls are spread by a tenth, so that a fleet that started together drifts apart. */
-  const spacing = (pollSeconds: number): number =>
-    Math.max(SPACING_MIN_MS, pollSeconds * 1_000 * (0.9 + 0.2 * random()))
+  const spacing = (pollSeconds: number, startedMs: number): number => {
+    const least = SPACING_MIN_MS - (clock.monotonicMs() - startedMs)
+    return Math.max(0, least, pollSeconds * 1_000 * (0.9 + 0.2 * random()))
+  }
 
   const isWholeDue = (): boolean => {
     const now = clock.monotonicMs()

@@ -22,8 +22,12 @@ z.config({
   },
 })
 
+/** Longer than any field: what is no slip of the hand is not worth the time, which grows with it. */
+const SLIP_MAX = 40
+
 /** The field that `key` was probably meant to be, of those that stand beside it. */
 export function meantBy(key: string, { keys }: { readonly keys: readonly string[] }) {
+  if (key.length > SLIP_MAX) return undefined
   const said = plain(key)
   const byDistance = (fieldsBeside.get(keys) ?? [])
     .map((field) => ({ field, distance: leven(said, plain(field)) }))

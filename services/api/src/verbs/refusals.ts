@@ -14,7 +14,10 @@ export function zodDetails(error: z.core.$ZodError): ErrorDetail[] {
   const meant = new Set<string>()
   for (const issue of issues) {
     if (issue.code !== 'unrecognized_keys') continue
-    for (const key of issue.keys) meant.add(pointerTo(issue, meantBy(key, issue) ?? key))
+    for (const key of issue.keys.slice(0, ERRORS_MAX)) {
+      const field = meantBy(key, issue)
+      if (field !== undefined) meant.add(pointerTo(issue, field))
+    }
   }
   return issues
     .flatMap((issue) => detailsOf(issue))
