@@ -4,7 +4,7 @@
  * removals, reversed. Marks come when what they lead to can answer, and before the services that they replace stop.
  * Pure. The API shows it as a dry run; the agent plans each virtual service with the same functions.
  */
-import { canonicalJson } from './canonical.ts'
+import { canonicalJson, sameJson } from './canonical.ts'
 import { describeCheck, type CheckState } from './check.ts'
 import {
   addressKey,
@@ -243,8 +243,7 @@ function diffNetwork(desired: HostState, current: HostState): { adds: Op[]; remo
   const sourceNats = diffByKey(desired.sourceNats, current.sourceNats, sourceNatKey, sourceNatKey)
   for (const device of devices.created) adds.push({ kind: 'device.create', device })
   for (const [device, from] of devices.kept) {
-    if (canonicalJson(device) !== canonicalJson(from))
-      adds.push({ kind: 'device.update', device, from })
+    if (!sameJson(device, from)) adds.push({ kind: 'device.update', device, from })
   }
   for (const guePort of guePorts.created) adds.push({ kind: 'gue-port.open', guePort })
   for (const sysctl of sysctls.created) {

@@ -179,3 +179,13 @@ it('what stood before a kernel lost it warns, and only what is new refuses', () 
     [['vs-10.1.0.101'], [`vs-${vip}`]],
   )
 })
+
+it('a kernel that is another one by now is asked anew, though the services are the same', () => {
+  const state = hostState([service(vip, [], { scheduler: 'mh' })])
+  const counts = (['no', 'yes', 'no'] as const).map((mh) => {
+    const found = problemsOf(state, { ...UNKNOWN, schedulers: { mh } })
+    return found.length
+  })
+  assert.deepEqual(counts, [1, 0, 1])
+  assert.deepEqual(problemsOf(state), [])
+})

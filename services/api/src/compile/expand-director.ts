@@ -86,7 +86,8 @@ function expandService(
   routes: readonly Route[],
   context: Context,
 ): ServiceState[] {
-  const policy = context.index.policyOf(service.pool)
+  const spec = context.index.policyOf(service.pool)
+  const policy = spec === null ? {} : { policy: expandPolicy(spec) }
   let at = 0
   const expanded = new Map<string, ServiceState>()
   for (const { ref, vip } of listenersOf(service)) {
@@ -103,7 +104,7 @@ function expandService(
       flags: service.flags,
       persistence: expandPersistence(service, familyOf(vip)),
       drainSeconds: service.drainSeconds,
-      ...(policy === null ? {} : { policy: expandPolicy(policy) }),
+      ...policy,
       destinations: routes
         .slice(from, at)
         .flatMap((route) => expandDestination(service, route, context))

@@ -1,6 +1,6 @@
 /** What a mutation changes: two fleets held against each other, as rows to write and as changes to tell. Pure. */
 import { randomUUID } from 'node:crypto'
-import { canonicalJson } from '@lvs-fleet/contract'
+import { sameJson } from '@lvs-fleet/contract'
 import { bodyToDocument, objectsOf, type Fleet } from '../intent/fleet.ts'
 import { KINDS, type Kind, type Spec } from '../intent/kinds.ts'
 import type { Change, StoredObject } from '../store/intent-store.ts'
@@ -26,7 +26,7 @@ export function diffIntent(
     for (const spec of objectsOf(next, kind)) {
       names.add(spec.name)
       const old = held.objects.get(objectKey(kind, spec.name))
-      if (old !== undefined && sameSpec(old.spec, spec)) continue
+      if (old !== undefined && sameJson(old.spec, spec)) continue
       changes.push(changeOf(kind, old?.spec, spec))
       if (old !== undefined) ended.push(old)
       standing.push({
@@ -79,8 +79,4 @@ function changeOf(kind: Kind, before: Spec | undefined, after: Spec | undefined)
     ...(before === undefined ? {} : { before: bodyToDocument(before) }),
     ...(after === undefined ? {} : { after: bodyToDocument(after) }),
   }
-}
-
-function sameSpec(a: Spec, b: Spec): boolean {
-  return a === b || canonicalJson(a) === canonicalJson(b)
 }

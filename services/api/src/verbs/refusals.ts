@@ -9,26 +9,21 @@ import { meantBy, MISSING } from './field-words.ts'
 export const ERRORS_MAX = 100
 
 export function zodDetails(error: z.core.$ZodError): ErrorDetail[] {
-  const issues = error.issues.slice(0, ERRORS_MAX)
   // A needed field that is misspelt is told once: where it stands.
   const meant = new Set<string>()
-  for (const issue of issues) {
-    if (issue.code !== 'unrecognized_keys') continue
-    for (const key of issue.keys.slice(0, ERRORS_MAX)) {
-      const field = meantBy(key, issue)
-      if (field !== undefined) meant.add(pointerTo(issue, field))
-    }
-  }
-  return issues
-    .flatMap((issue) => detailsOf(issue))
+  return error.issues
+    .slice(0, ERRORS_MAX)
+    .flatMap((issue) => detailsOf(issue, meant))
     .filter(({ code, pointer }) => code !== 'missing-field' || !meant.has(pointer))
 }
 
-function detailsOf(issue: z.core.$ZodIssue): ErrorDetail[] {
+/** Puts into `meant` the pointers of fields that misspelt ones were to be. */
+function detailsOf(issue: z.core.$ZodIssue, meant: Set<string>): ErrorDetail[] {
   const pointer = pointerTo(issue)
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.slice(0, ERRORS_MAX).map((key) => {
       const field = meantBy(key, issue)
+      if (field !== undefined) meant.add(pointerTo(issue, field))
       const hint = field === undefined ? '' : `: did you mean ${field}?`
       const message = `is no known field${hint}`
       return { pointer: pointerTo(issue, key), code: 'unknown-field', message }
