@@ -117,7 +117,7 @@ describe('lvsfleet', () => {
         words: ['apply', '-f', '-'],
         input: 'a: [',
         code: 2,
-        says: /is not YAML/,
+        says: /is not YAML: .* at line \d+, column \d+$/,
       },
       {
         name: 'a file that is not there',

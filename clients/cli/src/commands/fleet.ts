@@ -73,7 +73,9 @@ async function readDocument(file: string): Promise<unknown> {
     return value ?? {}
   } catch (error) {
     if (!(error instanceof YAMLParseError)) throw error
-    throw new CliError(`${file} is not YAML: ${error.message.split('\n')[0] ?? ''}`, 2)
+    // What follows the first line, and its colon, is a picture of the place.
+    const [first = ''] = error.message.split('\n')
+    throw new CliError(`${file} is not YAML: ${first.replace(/:$/, '')}`, 2)
   }
 }
 
