@@ -22,6 +22,14 @@ test('what is tiny or huge stays between 1 and what schedulers can multiply', ()
   assert.deepEqual(weigh(655_350, 65_535), [65_535, 6_554])
 })
 
+test('where even the largest is a part of 1, as at the start of a ramp, levels have their shares all the same', () => {
+  const own = [131, 1, 0.1]
+  const others = own.map((weight) => ({ weight: (weight / 132.1) * 0.1 * (3 / 7), level: 1 }))
+  const weights = integerWeights([{ weight: 0.1, level: 0 }, ...others])
+  const sum = weights.reduce((total, weight) => total + weight, 0)
+  assert.ok(Math.abs((weights[0] ?? 0) / sum - 0.7) < 0.005, weights.join(' '))
+})
+
 test('many small errors of one level are no small error', () => {
   const many = Array.from({ length: 100 }, () => ({ weight: 0.6, level: 1 }))
   const weights = integerWeights([{ weight: 1_000, level: 0 }, ...many])

@@ -6,7 +6,9 @@
 
 /** What `weightSchema` allows: schedulers multiply weights by connections in 32 bits. */
 const WEIGHT_MAX = 65_535
-const SCALE_MAX = 1_000
+/** Up to here each whole scale is tried, then steps of a quarter: weights of a ramp are parts of 1, and need more. */
+const FINE_SCALE_MAX = 1_000
+const COARSE_STEP = 1.25
 /** How many destinations and which sums are worth a search for the least: a wrong sum is seen at once, a right one is rare. */
 const SEARCHED_MAX = 64
 const SUM_MAX = 1_000
@@ -30,12 +32,16 @@ export function integerWeights(exact: readonly ExactWeight[]): number[] {
   if (exact.every(({ weight }) => Number.isInteger(weight))) return scaled(exact, 1)
   const least = leastBySum(exact)
   if (least !== undefined) return least
-  const scaleMax = Math.min(SCALE_MAX, Math.floor(WEIGHT_MAX / Math.max(1, largest)))
-  for (let scale = 1; scale < scaleMax; scale++) {
+  const scaleMax = WEIGHT_MAX / largest
+  for (let scale = 1; scale < scaleMax; scale = nextScale(scale)) {
     const weights = scaled(exact, scale)
     if (areTrue(weights, exact)) return weights
   }
   return scaled(exact, scaleMax)
+}
+
+function nextScale(scale: number): number {
+  return scale < FINE_SCALE_MAX ? scale + 1 : scale * COARSE_STEP
 }
 
 function leastBySum(exact: readonly ExactWeight[]): number[] | undefined {
