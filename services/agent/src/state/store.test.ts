@@ -9,15 +9,16 @@ import { CHANGES, CHANGES_MAX } from './store.ts'
 
 const controller = createFakeController()
 
-/** 100 services in some shards; the weight of the last one's first destination counts the states. */
-async function states(count: number): Promise<Published[]> {
+/** 100 services in some shards; the weight of the last one's first destination counts the states. `more`: what a newer API says of it. */
+async function states(count: number, more: object = {}): Promise<Published[]> {
   const { services, ...host } = largeState(100, 2, 1)
   const published: Published[] = []
   for (let generation = 1; generation <= count; generation++) {
     const last = services.at(-1)
     const [first, ...others] = last?.destinations ?? []
     if (last === undefined || first === undefined) throw new Error('a state has services')
-    const changed = { ...last, destinations: [{ ...first, weight: generation }, ...others] }
+    const counted = { ...first, weight: generation }
+    const changed = { ...last, ...more, destinations: [counted, ...others] }
     const state = { ...host, services: services.with(-1, changed) }
     published.push(await controller.publish(state, { generation }))
   }
@@ -93,6 +94,18 @@ test('when nothing changes for a while, the other slot gets the state in force, 
     assert.equal(host.agent.version?.generation, 5, `without ${broken.join(' and ')}`)
     for (const [file, text] of files) host.disk.files.set(file, text)
   }
+})
+
+test('what a newer API says of a service is kept as it came, through the turn of the slots', async () => {
+  const { host } = await living(2)
+  const newer = (await states(3, { colour: 'green' })).at(-1)
+  assert.ok(newer !== undefined)
+  await host.offer(newer)
+  for (let round = 0; round < 6; round++) await host.agent.verifyRound()
+  for (const file of ['slot-b', 'changes-b']) host.disk.files.delete(file)
+  await host.start()
+  assert.equal(host.agent.version?.generation, 3)
+  assert.match([...host.disk.files.values()].join(''), /"colour":"green"/)
 })
 
 test('a slot that lost a shard is not built upon: the next state goes whole into the other one', async () => {

@@ -11,6 +11,7 @@ import {
   differingShards,
   shardsOf,
   type Candidate,
+  type FreshShard,
   type HeldShard,
   type Version,
 } from './candidate.ts'
@@ -146,11 +147,9 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
     const shards = absentFrom(present[into.slot], come).filter(
       ({ digest }) => !into.digests.has(digest),
     )
-    const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
+    const bodyOf = createBodySource(disk, candidate.fresh)
     const lines = [candidate.jws, ...lists.map(([, { body }]) => body)]
-    for (const { digest, shard } of shards) {
-      lines.push(fresh.get(digest) ?? (await findBody(disk, digest)) ?? bodyOf(shard, digest))
-    }
+    for (const shard of shards) lines.push(await bodyOf(shard))
     const text = formatChange(lines)
     const bytes = Buffer.byteLength(text)
     if (into.bytes + bytes > CHANGES_BYTES_MAX) return false
@@ -170,11 +169,7 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
 
   const replaceSlot = async (candidate: SignedCandidate): Promise<void> => {
     const slot = otherOf(holding?.slot)
-    const fresh = new Map(candidate.fresh.map(({ digest, body }) => [digest, body]))
-    if (holding !== undefined && holding.changes > 0) {
-      for (const [digest, body] of await bodiesOfChanges(disk)) fresh.set(digest, body)
-    }
-    await addShards(disk, slot, present[slot], shardsOf(candidate.lists), fresh)
+    await addShards(disk, slot, present[slot], shardsOf(candidate.lists), candidate.fresh)
     // They belong to what stood here before.
     await disk.remove(CHANGES[slot])
     const lists = [...candidate.lists.values()].map(({ body }) => body)
@@ -231,10 +226,7 @@ export function createStateStore(disk: Disk, trust: Trust): StateStore {
         // What changed a moment ago may soon change again.
         if (isQuiet || !digests.has(shard.digest)) missing.push(shard)
       }
-      if (missing.length > 0) {
-        const bodies = changes > 0 ? await bodiesOfChanges(disk) : new Map<string, string>()
-        return addShards(disk, other, present[other], missing, bodies)
-      }
+      if (missing.length > 0) return addShards(disk, other, present[other], missing, [])
       if (isQuiet && changes > 0) await replaceSlot(candidate)
     },
   }
@@ -272,13 +264,14 @@ async function addShards(
   slot: Slot,
   present: Set<string>,
   shards: Iterable<HeldShard>,
-  fresh: ReadonlyMap<string, string>,
+  fresh: readonly FreshShard[],
 ): Promise<void> {
   const missing = absentFrom(present, shards)
-  const keep = async ({ digest, shard }: HeldShard): Promise<void> => {
-    const body = fresh.get(digest) ?? (await findBody(disk, digest)) ?? bodyOf(shard, digest)
+  const bodyOf = createBodySource(disk, fresh)
+  const keep = async (held: HeldShard): Promise<void> => {
+    const { digest } = held
     const path = `${FOLDERS[slot]}/${digest}`
-    await disk.write(`${path}.tmp`, body, PRIVATE_MODE)
+    await disk.write(`${path}.tmp`, await bodyOf(held), PRIVATE_MODE)
     await disk.rename(`${path}.tmp`, path)
     present.add(digest)
   }
@@ -312,11 +305,26 @@ async function findBody(disk: Disk, digest: string): Promise<string | undefined>
   return undefined
 }
 
-/** Written anew from memory; a shard of a newer peer, with fields unknown here, cannot be. */
-function bodyOf(shard: Shard, digest: string): string {
-  const body = canonicalJson(shard)
-  if (sha256Hex(body) === digest) return body
-  throw new Error(`shard ${digest} is lost on disk: the whole state must be fetched again`)
+/**
+ * The text of a shard that is held: as it came, from a folder, or written anew from memory. A shard of a newer peer, with
+ * fields unknown here, cannot be written; it stands in a file of changes, which is large and rarely needed.
+ */
+function createBodySource(
+  disk: Disk,
+  fresh: readonly FreshShard[],
+): (held: HeldShard) => Promise<string> {
+  const asTheyCame = new Map(fresh.map(({ digest, body }) => [digest, body]))
+  let inChanges: Promise<ReadonlyMap<string, string>> | undefined
+  return async ({ digest, shard }) => {
+    const near = asTheyCame.get(digest) ?? (await findBody(disk, digest))
+    if (near !== undefined) return near
+    const written = canonicalJson(shard)
+    if (sha256Hex(written) === digest) return written
+    inChanges ??= bodiesOfChanges(disk)
+    const body = (await inChanges).get(digest)
+    if (body !== undefined) return body
+    throw new Error(`shard ${digest} is lost on disk: the whole state must be fetched again`)
+  }
 }
 
 /** Share of files that a slot's folder may hold beyond what the slot names, before somebody looks which. */
