@@ -7,6 +7,7 @@
  * POST /v1/agent/rotate-key  Bearer; RotateKeyRequest                             -> 204
  * GET  /v1/agent/state   Bearer; If-None-Match; ?have=EPOCH.GENERATION&wait=SECONDS -> state document | 304
  * POST /v1/agent/report  Bearer; StatusReport                                       -> 204
+ *   with ?held=ETAG, and have and wait as for GET state: the report, and then the next state -> state document | 204
  *
  * Errors are problem+json (RFC 9457) with a `code` from the API's closed list.
  *

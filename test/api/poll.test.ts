@@ -355,4 +355,63 @@ describe('reports', () => {
     )
     assert.equal(next.body.items[0].name, 'dir-b')
   })
+
+  test('may ask for the next state as well: kept at once, answered like a poll', async () => {
+    const token = await agent.login()
+    let seq = 100
+    const report = (query: string, init: RequestInit = {}) =>
+      fetch(`${api.url}/v1/agent/report?${query}`, {
+        ...init,
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(makeReport(++seq)),
+      })
+    const keptSeq = async () =>
+      (await api.call('GET', '/v1/hosts/director/dir-a')).body.report?.seq ?? 0
+    const { etag, manifest } = await fetchState()
+    const have = `${manifest.epoch}.${manifest.generation}`
+    const held = `held=${encodeURIComponent(etag)}`
+
+    const idle = await report(`${held}&have=${have}&wait=0.2`)
+    assert.equal(idle.status, 204)
+    assert.equal(idle.headers.get('etag'), etag)
+    assert.equal(idle.headers.get('lvs-poll-seconds'), '0')
+    assert.equal(await keptSeq(), seq)
+
+    const waiting = report(`${held}&have=${have}&wait=20`)
+    while ((await keptSeq()) !== seq) await sleep(20)
+    await change('5001')
+    const answer = await waiting
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers.get('content-type'), 'application/vnd.lvsfleet.state')
+    const [key] = identity.controllerKeys
+    assert.ok(key)
+    const next = await readDocument(await answer.text(), key)
+    assert.equal(next.manifest.generation, manifest.generation + 1)
+    assert.ok(next.bodies.length < next.named.length, 'only what changed')
+
+    // What is old already, or not asked for.
+    const old = await report(`${held}&wait=20`)
+    assert.equal(old.status, 200)
+    assert.equal((await readDocument(await old.text(), key)).manifest.digest, next.manifest.digest)
+    const plain = await report('wait=20')
+    assert.equal(plain.status, 204)
+    assert.equal(plain.headers.get('etag'), null)
+
+    const giveUp = new AbortController()
+    const current = encodeURIComponent(old.headers.get('etag') ?? '')
+    const left = report(`held=${current}&wait=30`, { signal: giveUp.signal }).catch(() => undefined)
+    const waiters = () => api.deps.live.waiters.sizeOf('director/dir-a')
+    while (waiters() === 0) await sleep(5)
+    giveUp.abort()
+    await left
+    for (let n = 0; n < 200 && waiters() > 0; n++) await sleep(10)
+    assert.equal(waiters(), 0)
+
+    const kept = await keptSeq()
+    for (const query of ['held=x&wait=51', 'have=1', 'colour=red', `held=${'x'.repeat(201)}`]) {
+      assert.equal((await report(query)).status, 400, query)
+    }
+    assert.equal(await keptSeq(), kept, 'what is refused is not kept')
+  })
 })

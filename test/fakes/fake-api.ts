@@ -29,6 +29,8 @@ export type FakeApi = {
   /** Server's clock minus the real one. */
   skewMs: number
   pollSeconds: number
+  /** Knows of no report that asks for the next state. */
+  isOlder: boolean
   /** Answers instead of the API while set. */
   intercept: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined
   publish(published: Published): void
@@ -62,10 +64,15 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
     if (!tokens.has(bearer)) return problem(response, 401, 'invalid-token', 'unknown token')
     if (url.pathname === '/v1/agent/report') {
       api.reports.push(statusReportSchema.parse(JSON.parse(body)))
+      const held = api.isOlder ? null : url.searchParams.get('held')
+      if (held !== null) return state(request, url, response, { held, nothingNew: 204 })
       response.writeHead(204).end()
       return
     }
-    if (url.pathname === '/v1/agent/state') return state(request, url, response)
+    if (url.pathname === '/v1/agent/state') {
+      const held = request.headers['if-none-match']
+      return state(request, url, response, { held, nothingNew: 304 })
+    }
     problem(response, 404, 'not-found', url.pathname)
   }
 
@@ -114,10 +121,11 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
     request: IncomingMessage,
     url: URL,
     response: ServerResponse,
+    poll: { readonly held: string | undefined; readonly nothingNew: number },
   ): Promise<void> => {
     const waitMs = Number(url.searchParams.get('wait') ?? 0) * 1_000
     const isKnown = (): boolean =>
-      published !== undefined && request.headers['if-none-match'] === stateEtag(published.manifest)
+      published !== undefined && poll.held === stateEtag(published.manifest)
     if ((published === undefined || isKnown()) && waitMs > 0) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
@@ -134,7 +142,7 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
     if (published === undefined)
       return problem(response, 404, 'not-published', 'nothing is published')
     if (isKnown()) {
-      response.writeHead(304).end()
+      response.writeHead(poll.nothingNew).end()
       return
     }
     const have = history.get(url.searchParams.get('have') ?? '') ?? new Set()
@@ -162,6 +170,7 @@ export async function startFakeApi(controller: FakeController): Promise<FakeApi>
     hostKey: undefined,
     skewMs: 0,
     pollSeconds: 0,
+    isOlder: false,
     intercept: undefined,
     publish(next) {
       published = next

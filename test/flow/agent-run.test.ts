@@ -62,6 +62,84 @@ test('a running agent follows the control plane within a long poll, and survives
   assert.equal(await done, 0)
 })
 
+test('what a poll brought is reported by the next one, where that comes at once: one request a change', async (t) => {
+  const bench = await createBench(t)
+  const { api, controller } = bench
+  api.publish(await controller.publish(STATE, { generation: 1 }))
+  const done = bench.run('run')
+  // Past the spacing of polls: one that is answered within it is not followed at once.
+  const waiting = async (generation: number): Promise<void> => {
+    const isAsked = () => {
+      const line = api.requests.at(-1) ?? ''
+      return line.includes(`have=1.${generation}&`) && line.includes('wait=50')
+    }
+    await until(isAsked, `a poll after ${generation}`)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  await waiting(1)
+  let single = 0
+  for (let generation = 2; generation <= 6; generation++) {
+    const before = api.requests.length
+    const state = generation % 2 === 0 ? LIGHTER : STATE
+    api.publish(await controller.publish(state, { generation }))
+    await waiting(generation)
+    const [asked = '', ...more] = api.requests.slice(before)
+    const held = encodeURIComponent(`"1.${generation}.`)
+    const path = `POST /v1/agent/report?have=1.${generation}&wait=50&held=${held}`
+    if (more.length === 0 && asked.startsWith(path)) single++
+    assert.equal(api.reports.at(-1)?.applied?.generation, generation)
+  }
+  assert.ok(single >= 4, `${single} of 5: one may meet what is reported every second`)
+  const before = api.requests.length
+  await new Promise((resolve) => setTimeout(resolve, 1_200))
+  assert.equal(api.requests.length, before, 'nothing is reported twice while that poll waits')
+  bench.stop.abort()
+  assert.equal(await done, 0)
+})
+
+test('a report that a poll took along and that did not arrive goes by itself', async (t) => {
+  const bench = await createBench(t)
+  const { api, controller } = bench
+  let lost = 0
+  api.intercept = (request, response) => {
+    if (request.url?.includes('held=') !== true) return false
+    lost++
+    response.destroy()
+    return true
+  }
+  api.publish(await controller.publish(STATE, { generation: 1 }))
+  const done = bench.run('run')
+  for (let generation = 2; generation <= 4; generation++) {
+    const isPolled = () => api.requests.at(-1)?.startsWith('GET /v1/agent/state?have=') === true
+    await until(isPolled, 'a poll that waits')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const state = generation % 2 === 0 ? LIGHTER : STATE
+    api.publish(await controller.publish(state, { generation }))
+    await until(() => api.reports.at(-1)?.applied?.generation === generation, 'its report')
+  }
+  assert.ok(lost >= 2, `${lost} lost`)
+  bench.stop.abort()
+  assert.equal(await done, 0)
+})
+
+test('an API that takes a report and says no more is polled as ever', async (t) => {
+  const bench = await createBench(t)
+  const { api, controller } = bench
+  api.isOlder = true
+  for (const [i, state] of [STATE, LIGHTER, STATE, LIGHTER].entries()) {
+    const generation = i + 1
+    api.publish(await controller.publish(state, { generation }))
+    if (generation === 1) void bench.run('run')
+    await until(() => api.reports.at(-1)?.applied?.generation === generation, `state ${generation}`)
+    const isPolled = () =>
+      api.requests.at(-1)?.startsWith(`GET /v1/agent/state?have=1.${generation}&wait=50`) === true
+    await until(isPolled, `a poll after ${generation}`)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  assert.ok(api.requests.some((line) => line.includes('held=')))
+  bench.stop.abort()
+})
+
 test('starts from disk with the control plane gone, before any network call', async (t) => {
   const bench = await createBench(t)
   bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))

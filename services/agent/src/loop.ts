@@ -5,7 +5,7 @@
 import type { Agent } from './agent.ts'
 import type { ControlPlane } from './control-plane/client.ts'
 import { createPoller } from './control-plane/poll-loop.ts'
-import type { Reporter } from './control-plane/reporter.ts'
+import type { DueReport, Reporter } from './control-plane/reporter.ts'
 import { backoffMs } from './control-plane/backoff.ts'
 import type { Kernel } from './kernel/kernel.ts'
 import { logRound, STATE_APPLIED } from './log-round.ts'
@@ -57,8 +57,9 @@ export async function runLoop(deps: LoopDeps, signal: AbortSignal): Promise<void
     const poller = createPoller({
       ...deps,
       controlPlane: client,
-      onOffer: (offer) => {
-        reports.nudge()
+      takeReport: () => takeReport(deps.agent, reporter, reports.nudge),
+      onOffer: (offer, isFollowed) => {
+        if (!isFollowed) reports.nudge()
         if (offer.is !== 'applied') return
         logRound(deps.log, STATE_APPLIED, offer.round, deps.agent)
         deps.releaseMemory?.(offer.round)
@@ -137,6 +138,23 @@ async function rounds(deps: LoopDeps, changed: () => void, signal: AbortSignal):
   }
 }
 
+/** For a poll that takes it along; one that does not arrive goes by itself. */
+async function takeReport(
+  agent: Agent,
+  reporter: Reporter,
+  onLost: () => void,
+): Promise<DueReport | undefined> {
+  const snapshot = agent.snapshot()
+  const due = await reporter.take(snapshot)
+  if (due === undefined) return undefined
+  const settle = (isDelivered: boolean): void => {
+    due.settle(isDelivered)
+    if (isDelivered) agent.noteReported(snapshot)
+    else onLost()
+  }
+  return { ...due, settle }
+}
+
 async function reportLoop(
   deps: LoopDeps,
   reporter: Reporter,
@@ -148,9 +166,9 @@ async function reportLoop(
     reports.take()
     try {
       const snapshot = deps.agent.snapshot()
-      const isDelivered = await reporter.send(snapshot, signal)
-      if (isDelivered) deps.agent.noteReported(snapshot)
-      failures = isDelivered ? 0 : failures + 1
+      const outcome = await reporter.send(snapshot, signal)
+      if (outcome === 'delivered') deps.agent.noteReported(snapshot)
+      failures = outcome === 'refused' ? failures + 1 : 0
     } catch (error) {
       if (signal.aborted) return
       failures++

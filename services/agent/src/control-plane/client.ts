@@ -53,6 +53,8 @@ export type Poll = {
   readonly waitSeconds: number
   readonly have: Version | null
   readonly etag: string | undefined
+  /** Travels along: two calls in one. Any answer but `refused` says that it was taken. Only with an `etag`. */
+  readonly report?: StatusReport | undefined
   readonly signal?: AbortSignal
 }
 
@@ -90,24 +92,13 @@ export function createControlPlane(deps: {
   }
 
   return {
-    async poll({ waitSeconds, have, etag, signal }) {
-      const query = new URLSearchParams()
-      if (have !== null) query.set('have', `${have.epoch}.${have.generation}`)
-      if (waitSeconds > 0) query.set('wait', String(waitSeconds))
-      const answer = await call({
-        method: 'GET',
-        path: `/v1/agent/state${query.size === 0 ? '' : `?${query.toString()}`}`,
-        headers: {
-          accept: STATE_MEDIA_TYPE,
-          'accept-encoding': 'gzip',
-          ...(etag === undefined ? {} : { 'if-none-match': etag }),
-        },
-        timeoutMs: CALL_TIMEOUT_MS + waitSeconds * 1_000,
-        ...(signal === undefined ? {} : { signal }),
-      })
+    async poll(poll) {
+      const answer = await call(
+        poll.report === undefined ? plainPoll(poll) : reportingPoll(poll, poll.report),
+      )
       if ('is' in answer) return answer
       const pollSeconds = pollSecondsOf(answer)
-      if (answer.status === 304) {
+      if (answer.status === 304 || answer.status === 204) {
         answer.discard()
         return { is: 'unchanged', pollSeconds }
       }
@@ -155,6 +146,46 @@ export function createControlPlane(deps: {
       return { is: 'taken' }
     },
     close: () => deps.http.close(),
+  }
+}
+
+const ACCEPT = { accept: STATE_MEDIA_TYPE, 'accept-encoding': 'gzip' }
+
+function plainPoll(poll: Poll): HttpRequest {
+  const query = queryOf(poll)
+  return {
+    method: 'GET',
+    path: `/v1/agent/state${query.size === 0 ? '' : `?${query.toString()}`}`,
+    headers: { ...ACCEPT, ...(poll.etag === undefined ? {} : { 'if-none-match': poll.etag }) },
+    ...lastingAsLongAs(poll),
+  }
+}
+
+/** To an API that does not know of it a report like any other, which is answered at once. */
+function reportingPoll(poll: Poll, report: StatusReport): HttpRequest {
+  const query = queryOf(poll)
+  // A precondition of a POST would say something else (RFC 9110, 13.1.2).
+  if (poll.etag !== undefined) query.set('held', poll.etag)
+  return {
+    method: 'POST',
+    path: `/v1/agent/report?${query.toString()}`,
+    headers: { ...ACCEPT, 'content-type': 'application/json' },
+    body: JSON.stringify(report),
+    ...lastingAsLongAs(poll),
+  }
+}
+
+function queryOf({ have, waitSeconds }: Poll): URLSearchParams {
+  const query = new URLSearchParams()
+  if (have !== null) query.set('have', `${have.epoch}.${have.generation}`)
+  if (waitSeconds > 0) query.set('wait', String(waitSeconds))
+  return query
+}
+
+function lastingAsLongAs({ waitSeconds, signal }: Poll): Pick<HttpRequest, 'timeoutMs' | 'signal'> {
+  return {
+    timeoutMs: CALL_TIMEOUT_MS + waitSeconds * 1_000,
+    ...(signal === undefined ? {} : { signal }),
   }
 }
 

@@ -7,7 +7,8 @@ import type { Offer, OfferOptions } from '../agent.ts'
 import type { Clock, Log, Random } from '../ports.ts'
 import type { Version } from '../state/candidate.ts'
 import { backoffMs } from './backoff.ts'
-import type { ControlPlane } from './client.ts'
+import type { ControlPlane, Poll, PollAnswer } from './client.ts'
+import type { DueReport } from './reporter.ts'
 
 const WAIT_SECONDS = 50
 /**
@@ -37,8 +38,10 @@ export type PollerDeps = {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** Hears each answer, so that a report can follow. */
-  onOffer(offer: Offer): void
+  /** The report that is due; absent where none is to travel with a poll. */
+  readonly takeReport?: () => Promise<DueReport | undefined>
+  /** Hears each answer, so that a report can follow; `isFollowed`: the next poll comes at once and takes it along. */
+  onOffer(offer: Offer, isFollowed: boolean): void
 }
 
 export type Poller = {
@@ -55,6 +58,22 @@ export function createPoller(deps: PollerDeps): Poller {
   let isQuarantined = false
   let fullAtMs = clock.monotonicMs() + FULL_REFETCH_MS
   let heldAtMs = 0
+  /** A state came into force, and nobody else is to report it. */
+  let isReportDue = false
+
+  const ask = async (poll: Poll): Promise<PollAnswer> => {
+    const takesReport = isReportDue && poll.etag !== undefined
+    isReportDue = false
+    const due = takesReport ? await deps.takeReport?.() : undefined
+    let isDelivered = false
+    try {
+      const answer = await controlPlane.poll({ ...poll, report: due?.report })
+      isDelivered = answer.is !== 'refused'
+      return answer
+    } finally {
+      due?.settle(isDelivered)
+    }
+  }
 
   const fetchAndOffer = async (
     waitSeconds: number,
@@ -62,7 +81,7 @@ export function createPoller(deps: PollerDeps): Poller {
     signal: AbortSignal | undefined,
   ): Promise<{ offer: Offer | undefined; waitMs: number }> => {
     const startedMs = clock.monotonicMs()
-    const answer = await controlPlane.poll({
+    const answer = await ask({
       // After a failure it is heard at once that the control plane is back, and with it what a quorum says.
       waitSeconds: whole || failures > 0 ? 0 : waitSeconds,
       have: whole ? null : agent.version,
@@ -131,7 +150,9 @@ export function createPoller(deps: PollerDeps): Poller {
       waitMs = Math.max(waitMs, backoffMs(failures, random))
       log('error', 'state rejected', { ...offer.rejection })
     }
-    deps.onOffer(offer)
+    // Where the next poll waits, a report does not wait for it.
+    isReportDue = deps.takeReport !== undefined && offer.is === 'applied' && waitMs === 0
+    deps.onOffer(offer, isReportDue)
     return waitMs
   }
 

@@ -24,7 +24,7 @@ async function life(disk: FakeDisk, reports: number, driftCount = 0): Promise<nu
   })
   for (let i = 0; i < reports; i++) {
     const held = `change ${i}`
-    assert.ok(await reporter.send({ ...agent.snapshot(), held, driftCount }))
+    assert.equal(await reporter.send({ ...agent.snapshot(), held, driftCount }), 'delivered')
   }
   return sent.map(({ seq }) => seq)
 }
@@ -71,6 +71,37 @@ test('an unchanged report is sent again every five minutes, and every minute whi
     }
     assert.equal(sent.length, 1 + 10 / minutes)
   }
+})
+
+test('a report on its way counts as sent until it is known to be lost', async () => {
+  const { agent } = await createFakeHost()
+  const sent: number[] = []
+  const reporter = createReporter({
+    disk: createFakeDisk(),
+    clock: createFakeClock(),
+    log: () => undefined,
+    controlPlane: {
+      report: async ({ seq }) => {
+        sent.push(seq)
+        return { is: 'taken' }
+      },
+    },
+    counters: { seq: 0, driftCount: 0 },
+  })
+  const one = agent.snapshot()
+  const two = { ...one, held: 'incident' }
+  const first = await reporter.take(one)
+  assert.equal(first?.report.seq, 1)
+  assert.equal(await reporter.take(one), undefined)
+  assert.equal(await reporter.send(one), 'nothing new')
+  first.settle(false)
+  const second = await reporter.take(one)
+  assert.equal(second?.report.seq, 2)
+  assert.equal(await reporter.send(two), 'delivered')
+  // Late, and no news any more.
+  second.settle(false)
+  assert.equal(await reporter.send(two), 'nothing new')
+  assert.deepEqual(sent, [3])
 })
 
 test('repairs counted in one life are known to the next', async () => {

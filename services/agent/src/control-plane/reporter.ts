@@ -1,7 +1,8 @@
 /**
  * Numbers reports and keeps a number on disk that none has reached, so that no report of a later life looks older
- * than one before; it is written once in many reports.
+ * than one before; it is written once in many reports. A report goes by itself, or with a poll that is due anyway.
  */
+import type { StatusReport } from '@lvs-fleet/contract'
 import type { Clock, Disk, Log } from '../ports.ts'
 import { fingerprintOf, type Snapshot } from '../report.ts'
 import type { ControlPlane } from './client.ts'
@@ -16,9 +17,17 @@ const DOWN_REPEAT_MS = 60_000
 /** Numbers taken from the disk at a time; a life that ends leaves the rest unused. */
 const SEQ_BLOCK = 100
 
+/** A report on its way; it counts as sent until it is known that it was not. */
+export type DueReport = {
+  readonly report: StatusReport
+  settle(isDelivered: boolean): void
+}
+
 export type Reporter = {
-  /** Sends when something changed or is due; false when it could not be delivered. */
-  send(snapshot: Snapshot, signal?: AbortSignal): Promise<boolean>
+  /** What is to be reported, because something changed or it is time; undefined = nothing. */
+  take(snapshot: Snapshot): Promise<DueReport | undefined>
+  /** Sends what `take` gives. */
+  send(snapshot: Snapshot, signal?: AbortSignal): Promise<'delivered' | 'refused' | 'nothing new'>
 }
 
 export function createReporter(deps: {
@@ -33,26 +42,49 @@ export function createReporter(deps: {
   let saved = deps.counters
   let sent = ''
   let sentAtMs = Number.NEGATIVE_INFINITY
+
+  const number = async ({ driftCount }: Snapshot): Promise<number> => {
+    const own = ++seq
+    if (own > saved.seq || driftCount !== saved.driftCount) {
+      const next: Counters = { seq: Math.max(saved.seq, own + SEQ_BLOCK), driftCount }
+      await saveCounters(disk, next)
+      saved = next
+    }
+    return own
+  }
+
+  const take = async (snapshot: Snapshot): Promise<DueReport | undefined> => {
+    const fingerprint = fingerprintOf(snapshot)
+    const nowMs = clock.monotonicMs()
+    if (fingerprint === sent && nowMs - sentAtMs < repeatMsOf(snapshot)) return undefined
+    sent = fingerprint
+    sentAtMs = nowMs
+    const settle = (isDelivered: boolean): void => {
+      // Unless another one was sent since, which says more.
+      if (!isDelivered && sent === fingerprint) sent = ''
+    }
+    try {
+      return { report: { seq: await number(snapshot), ...snapshot }, settle }
+    } catch (error) {
+      settle(false)
+      throw error
+    }
+  }
+
   return {
+    take,
     async send(snapshot, signal) {
-      const fingerprint = fingerprintOf(snapshot)
-      const repeatMs = repeatMsOf(snapshot)
-      if (fingerprint === sent && clock.monotonicMs() - sentAtMs < repeatMs) return true
-      seq++
-      const { driftCount } = snapshot
-      if (seq > saved.seq || driftCount !== saved.driftCount) {
-        const next: Counters = { seq: Math.max(saved.seq, seq + SEQ_BLOCK), driftCount }
-        await saveCounters(disk, next)
-        saved = next
+      const due = await take(snapshot)
+      if (due === undefined) return 'nothing new'
+      let isDelivered = false
+      try {
+        const answer = await controlPlane.report(due.report, signal)
+        isDelivered = answer.is === 'taken'
+        if (answer.is === 'refused') log('warn', 'report refused', { detail: answer.detail })
+      } finally {
+        due.settle(isDelivered)
       }
-      const answer = await controlPlane.report({ seq, ...snapshot }, signal)
-      if (answer.is === 'refused') {
-        log('warn', 'report refused', { detail: answer.detail })
-        return false
-      }
-      sent = fingerprint
-      sentAtMs = clock.monotonicMs()
-      return true
+      return isDelivered ? 'delivered' : 'refused'
     },
   }
 }

@@ -15,6 +15,7 @@ import {
   tokenRequestSchema,
   type Skew,
 } from '@lvs-fleet/contract'
+import type { Context } from 'hono'
 import { ApiError } from '../../errors.ts'
 import type { Deps } from '../../verbs/deps.ts'
 import { enrol } from '../../verbs/enrol.ts'
@@ -70,6 +71,17 @@ const haveSchema = z
     return { epoch, generation }
   })
 
+const pollSchema = z.strictObject({
+  wait: z.coerce.number().min(0).max(WAIT_SECONDS_MAX).default(0),
+  have: haveSchema.optional(),
+})
+
+const documentAnswer = {
+  description:
+    'The state document: a signed manifest and the shards that are not held yet, one a line',
+  content: { [STATE_MEDIA_TYPE]: { schema: z.string() } },
+}
+
 const stateRoute = createRoute({
   method: 'get',
   path: '/v1/agent/state',
@@ -77,17 +89,10 @@ const stateRoute = createRoute({
   security: [{ accessToken: [] }],
   request: {
     headers: z.object({ 'if-none-match': z.string().max(200).optional() }),
-    query: z.strictObject({
-      wait: z.coerce.number().min(0).max(WAIT_SECONDS_MAX).default(0),
-      have: haveSchema.optional(),
-    }),
+    query: pollSchema,
   },
   responses: {
-    200: {
-      description:
-        'The state document: a signed manifest and the shards that are not held yet, one a line',
-      content: { [STATE_MEDIA_TYPE]: { schema: z.string() } },
-    },
+    200: documentAnswer,
     304: { description: 'Nothing new' },
     ...problems(404),
   },
@@ -98,10 +103,15 @@ const reportRoute = createRoute({
   path: '/v1/agent/report',
   tags: ['agent'],
   security: [{ accessToken: [] }],
-  request: { body: jsonBody(statusReportSchema) },
+  request: {
+    body: jsonBody(statusReportSchema),
+    // With the ETag of what it holds an agent asks for the next state as well: one request instead of two.
+    query: pollSchema.extend({ held: z.string().max(200).optional() }),
+  },
   responses: {
-    204: { description: 'Kept, or older than what is kept' },
-    ...problems(413, 415, 422),
+    200: documentAnswer,
+    204: { description: 'Kept, or older than what is kept; nothing new, where that was asked' },
+    ...problems(404, 413, 415, 422),
   },
 })
 
@@ -126,6 +136,34 @@ function refuseUnsupported(version: string | undefined): void {
   if (!skew.supported) throw new ApiError('unsupported-agent', skew.reason)
 }
 
+type Asked = {
+  /** ETag of the state that the agent holds. */
+  readonly held: string | undefined
+  readonly have?: { readonly epoch: number; readonly generation: number } | undefined
+  readonly wait: number
+}
+
+/** The next state for who asks; undefined = there is none yet. Says when to ask again, either way. */
+async function nextState(
+  c: Context<AppEnv>,
+  deps: Deps,
+  { held: named, have, wait: wished }: Asked,
+): Promise<Response | undefined> {
+  const held = named?.replace(/^W\//, '')
+  const wait = deps.holdsPolls ? wished : 0
+  const state = await pollState(deps, c.get('identity'), {
+    held,
+    waitMs: wait * 1_000,
+    signal: () => c.req.raw.signal,
+  })
+  // Who holds polls open asks again at once; a process that drains wants a moment, to be gone by then.
+  const pollSeconds = wait === 0 ? deps.pollSeconds : deps.live.waiters.isClosed ? 2 : 0
+  c.header(POLL_SECONDS_HEADER, String(pollSeconds))
+  if (state !== undefined) return sendDocument(c, await stateDocument(deps, state, have))
+  if (held !== undefined) c.header('etag', held)
+  return undefined
+}
+
 export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   app.openapi(challengeRoute, async (c) => c.json(await makeChallenge(deps), 200))
 
@@ -142,23 +180,8 @@ export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
   )
 
   app.openapi(stateRoute, async (c) => {
-    const { wait: wished, have } = c.req.valid('query')
-    const wait = deps.holdsPolls ? wished : 0
-    const identity = c.get('identity')
-    const held = c.req.header('if-none-match')?.replace(/^W\//, '')
-    const state = await pollState(deps, identity, {
-      held,
-      waitMs: wait * 1_000,
-      signal: () => c.req.raw.signal,
-    })
-    // Who holds polls open asks again at once; a process that drains wants a moment, to be gone by then.
-    const pollSeconds = wait === 0 ? deps.pollSeconds : deps.live.waiters.isClosed ? 2 : 0
-    c.header(POLL_SECONDS_HEADER, String(pollSeconds))
-    if (state === undefined) {
-      if (held !== undefined) c.header('etag', held)
-      return c.body(null, 304)
-    }
-    return sendDocument(c, await stateDocument(deps, state, have))
+    const held = c.req.header('if-none-match')
+    return (await nextState(c, deps, { held, ...c.req.valid('query') })) ?? c.body(null, 304)
   })
 
   app.openapi(rotateRoute, async (c) => {
@@ -168,6 +191,8 @@ export function agentRoutes(app: OpenAPIHono<AppEnv>, deps: Deps): void {
 
   app.openapi(reportRoute, async (c) => {
     await recordReport(deps, c.get('identity'), c.req.valid('json'))
-    return c.body(null, 204)
+    const { held, ...asked } = c.req.valid('query')
+    const next = held === undefined ? undefined : await nextState(c, deps, { held, ...asked })
+    return next ?? c.body(null, 204)
   })
 }
