@@ -151,8 +151,9 @@ async function* linesOf(incoming: Readable): AsyncGenerator<string> {
   for await (const chunk of chunksOf(incoming, BODY_BYTES_MAX)) {
     let start = 0
     for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      parts.push(chunk.subarray(start, end))
-      yield Buffer.concat(parts).toString('utf8')
+      // Most lines come in one piece, which need not be copied.
+      if (parts.length === 0) yield chunk.toString('utf8', start, end)
+      else yield Buffer.concat([...parts, chunk.subarray(start, end)]).toString('utf8')
       parts = []
       size = 0
       start = end + 1

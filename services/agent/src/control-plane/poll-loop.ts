@@ -40,7 +40,7 @@ export type PollerDeps = {
   readonly log: Log
   /** The report that is due; absent where none is to travel with a poll. */
   readonly takeReport?: () => Promise<DueReport | undefined>
-  /** Hears each answer, so that a report can follow; `isFollowed`: the next poll comes at once and takes it along. */
+  /** Hears each answer, so that a report can follow; `isFollowed`: the next poll comes soon and takes it along. */
   onOffer(offer: Offer, isFollowed: boolean): void
 }
 
@@ -150,8 +150,9 @@ export function createPoller(deps: PollerDeps): Poller {
       waitMs = Math.max(waitMs, backoffMs(failures, random))
       log('error', 'state rejected', { ...offer.rejection })
     }
-    // Where the next poll waits, a report does not wait for it.
-    isReportDue = deps.takeReport !== undefined && offer.is === 'applied' && waitMs === 0
+    // For a poll that is further off a report does not wait.
+    isReportDue =
+      deps.takeReport !== undefined && offer.is === 'applied' && waitMs <= SPACING_MIN_MS
     deps.onOffer(offer, isReportDue)
     return waitMs
   }

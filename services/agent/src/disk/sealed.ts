@@ -3,7 +3,7 @@
  * or a flipped bit reads as corrupt, never as another content. `saveAtomically` replaces a file so that
  * after a crash there is the old one or the new one: temporary file, fsync, rename, fsync directory.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { dirname } from 'node:path'
 import type { Disk } from '../ports.ts'
 
@@ -15,7 +15,7 @@ export type Sealed =
   | { readonly is: 'corrupt' }
 
 export function sha256Hex(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('hex')
+  return hash('sha256', text, 'hex')
 }
 
 export function seal(text: string): string {
