@@ -8,6 +8,7 @@ import type { Poll, PollAnswer } from '../../services/agent/src/control-plane/cl
 import { createHttpClient } from '../../services/agent/src/control-plane/http.ts'
 import { WireError } from '../../services/agent/src/ports.ts'
 import { createPoller } from '../../services/agent/src/control-plane/poll-loop.ts'
+import { makeReport } from '../fakes/agent-client.ts'
 import { createFakeClock } from '../fakes/fake-clock.ts'
 
 const REJECTION: Rejection = { code: 'bad-digest', detail: 'x', epoch: 1, generation: 2 }
@@ -37,6 +38,8 @@ function bench(
   const answersLeft = [...answers]
   const offersLeft = [...offers]
   const contacts: number[] = []
+  const followed: boolean[] = []
+  const settled: boolean[] = []
   const clock = createFakeClock()
   let rejection: Rejection | null = null
   const poller = createPoller({
@@ -64,9 +67,16 @@ function bench(
         return { is: 'rejected', rejection: given }
       },
     },
-    onOffer: (offer) => heard.push(offer),
+    takeReport: async () => ({
+      report: makeReport(settled.length + 1),
+      settle: (isDelivered) => settled.push(isDelivered),
+    }),
+    onOffer: (offer, isFollowed) => {
+      heard.push(offer)
+      followed.push(isFollowed)
+    },
   })
-  return { poller, polls, heard, clock, contacts }
+  return { poller, polls, heard, clock, contacts, followed, settled }
 }
 
 test('backs off further with each failure, and starts anew after a success', async () => {
@@ -141,6 +151,24 @@ test('says what it has, and the ETag of what it saw last', async () => {
       ['"1.2.x"', 1],
     ],
   )
+})
+
+test('takes the report of a state along with the next poll, unless that is further off', async () => {
+  const applied: Offer = { is: 'applied', round: { ops: 1, failed: 0, drift: 0 } }
+  const rejected: Offer = { is: 'rejected', rejection: REJECTION }
+  const later: PollAnswer = { ...document, pollSeconds: 1 }
+  const { poller, polls, followed, settled } = bench(
+    [document, document, refusedWith({}), later, document, document],
+    [applied, applied, applied, rejected, { is: 'unchanged' }],
+    [40_000, 10],
+  )
+  for (let i = 0; i < 7; i++) await poller.once(50)
+  assert.deepEqual(
+    polls.map(({ report }) => report?.seq),
+    [undefined, 1, 2, undefined, undefined, undefined, undefined],
+  )
+  assert.deepEqual(settled, [true, false], 'a poll that was refused delivered nothing')
+  assert.deepEqual(followed, [true, true, false, false, false])
 })
 
 test('asks once for the whole when shards are missing, then gives up until it changes', async () => {
