@@ -54,6 +54,18 @@ describe('an answer', () => {
     assert.equal(connections, before)
   })
 
+  test('has the same lines wherever the connection cuts them, in the middle of a character too', async () => {
+    const lines = ['one', '', 'naïve – 流量 🐧', 'the last has no end']
+    const body = Buffer.from(lines.join('\n'))
+    for (let cut = 1; cut < body.length; cut++) {
+      const inTwo: RequestListener = (_, response) => {
+        response.write(body.subarray(0, cut))
+        setTimeout(() => response.end(body.subarray(cut)), 2)
+      }
+      assert.deepEqual(await linesOf(inTwo), lines, `cut at ${cut}`)
+    }
+  })
+
   test('whose body is compressed and cut anywhere is an error, never a shorter body', async () => {
     for (let size = 0; size < PACKED.length; size += Math.ceil(PACKED.length / 60)) {
       await assert.rejects(linesOf(packed(PACKED.subarray(0, size))), WireError, `${size} bytes`)
