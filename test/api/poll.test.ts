@@ -82,6 +82,18 @@ const change = async (owner: string, service = 'web') => {
   assert.equal(answer.status, 200, answer.text)
 }
 
+/** A call that is held open, and given up. */
+async function leavesNobody(ask: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  const giveUp = new AbortController()
+  const held = ask(giveUp.signal).catch(() => undefined)
+  const waiting = () => api.deps.live.waiters.sizeOf('director/dir-a')
+  while (waiting() === 0) await sleep(5)
+  giveUp.abort()
+  await held
+  for (let n = 0; n < 200 && waiting() > 0; n++) await sleep(10)
+  assert.equal(waiting(), 0)
+}
+
 describe('GET state', () => {
   test('with nothing new is 304 and asks no database', async () => {
     const { etag } = await fetchState()
@@ -152,16 +164,7 @@ describe('GET state', () => {
 
   test('held open and given up leaves nobody waiting', async () => {
     const { etag } = await fetchState()
-    const giveUp = new AbortController()
-    const held = agent
-      .state({ etag, waitSeconds: 30, signal: giveUp.signal })
-      .catch(() => undefined)
-    const waiting = () => api.deps.live.waiters.sizeOf('director/dir-a')
-    while (waiting() === 0) await sleep(5)
-    giveUp.abort()
-    await held
-    for (let n = 0; n < 200 && waiting() > 0; n++) await sleep(10)
-    assert.equal(waiting(), 0)
+    await leavesNobody((signal) => agent.state({ etag, waitSeconds: 30, signal }))
   })
 
   test('with have sends only the shards that changed', async () => {
@@ -398,15 +401,8 @@ describe('reports', () => {
     assert.equal(plain.status, 204)
     assert.equal(plain.headers.get('etag'), null)
 
-    const giveUp = new AbortController()
     const current = encodeURIComponent(old.headers.get('etag') ?? '')
-    const left = report(`held=${current}&wait=30`, { signal: giveUp.signal }).catch(() => undefined)
-    const waiters = () => api.deps.live.waiters.sizeOf('director/dir-a')
-    while (waiters() === 0) await sleep(5)
-    giveUp.abort()
-    await left
-    for (let n = 0; n < 200 && waiters() > 0; n++) await sleep(10)
-    assert.equal(waiters(), 0)
+    await leavesNobody((signal) => report(`held=${current}&wait=30`, { signal }))
 
     const kept = await keptSeq()
     for (const query of ['held=x&wait=51', 'have=1', 'colour=red', `held=${'x'.repeat(201)}`]) {

@@ -32,6 +32,7 @@ function bench(
   answers: readonly PollAnswer[],
   offers: readonly Offer[] = [],
   tookMs: readonly number[] = [],
+  isDiskFull = false,
 ) {
   const polls: Poll[] = []
   const heard: Offer[] = []
@@ -67,10 +68,13 @@ function bench(
         return { is: 'rejected', rejection: given }
       },
     },
-    takeReport: async () => ({
-      report: makeReport(settled.length + 1),
-      settle: (isDelivered) => settled.push(isDelivered),
-    }),
+    takeReport: async () => {
+      if (isDiskFull) throw new Error('no space')
+      return {
+        report: makeReport(settled.length + 1),
+        settle: (isDelivered) => settled.push(isDelivered),
+      }
+    },
     onOffer: (offer, isFollowed) => {
       heard.push(offer)
       followed.push(isFollowed)
@@ -169,6 +173,23 @@ test('takes the report of a state along with the next poll, unless that is furth
   )
   assert.deepEqual(settled, [true, false], 'a poll that was refused delivered nothing')
   assert.deepEqual(followed, [true, true, false, false, false])
+})
+
+test('polls without a report that cannot be numbered', async () => {
+  const { poller, polls } = bench(
+    [document],
+    [{ is: 'applied', round: { ops: 1, failed: 0, drift: 0 } }],
+    [],
+    true,
+  )
+  for (let i = 0; i < 2; i++) assert.equal(await poller.once(50), 250)
+  assert.deepEqual(
+    polls.map(({ report, waitSeconds }) => [report, waitSeconds]),
+    [
+      [undefined, 50],
+      [undefined, 50],
+    ],
+  )
 })
 
 test('asks once for the whole when shards are missing, then gives up until it changes', async () => {

@@ -195,6 +195,9 @@ test('a revoked token is bought anew once', async (t) => {
 
 test('a dry run prints the plan and changes nothing', async (t) => {
   const bench = await createBench(t)
+  assert.equal(await bench.run('run', '--dry-run'), 0)
+  assert.deepEqual(bench.printed.splice(0), ['no changes\n'])
+  assert.match(bench.logged.join(''), /not enrolled, and a dry run enrols nobody/)
   bench.api.publish(await bench.controller.publish(STATE, { generation: 1 }))
   await bench.run('run', '--once')
   const writes = bench.kernel.writeCount()

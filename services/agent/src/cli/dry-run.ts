@@ -46,7 +46,12 @@ async function fetchPublished(
   session: Session,
 ): Promise<Candidate | undefined> {
   const { identity, keys, agent } = session
-  if (config.api === undefined || identity === undefined || keys === undefined) return undefined
+  if (config.api === undefined) return undefined
+  const planForDisk = (why: string): undefined => {
+    outside.log('warn', 'planning for the state on disk', { why })
+  }
+  if (identity === undefined || keys === undefined)
+    return planForDisk('this host is not enrolled, and a dry run enrols nobody')
   const http = createHttpClient(config.api)
   try {
     const client = createControlPlane({
@@ -57,11 +62,8 @@ async function fetchPublished(
       chain: openChain(session.disk, true),
     })
     const answer = await client.poll({ waitSeconds: 0, have: null, etag: undefined })
-    if (answer.is !== 'document') {
-      const why = answer.is === 'refused' ? answer.detail : 'it sent no state'
-      outside.log('warn', 'planning for the state on disk', { why })
-      return undefined
-    }
+    if (answer.is !== 'document')
+      return planForDisk(answer.is === 'refused' ? answer.detail : 'it sent no state')
     const verdict = await agent.verify(answer.lines, { source: 'control-plane' })
     if (verdict.is === 'good') return verdict.candidate
     if (verdict.is === 'same') return undefined

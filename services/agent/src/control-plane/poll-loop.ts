@@ -61,10 +61,20 @@ export function createPoller(deps: PollerDeps): Poller {
   /** A state came into force, and nobody else is to report it. */
   let isReportDue = false
 
+  const takeReport = async (): Promise<DueReport | undefined> => {
+    try {
+      return await deps.takeReport?.()
+    } catch (error) {
+      // A full disk gives no number: the poll goes on, and the report is tried again by itself.
+      log('warn', 'report not taken along', { error: String(error) })
+      return undefined
+    }
+  }
+
   const ask = async (poll: Poll): Promise<PollAnswer> => {
     const takesReport = isReportDue && poll.etag !== undefined
     isReportDue = false
-    const due = takesReport ? await deps.takeReport?.() : undefined
+    const due = takesReport ? await takeReport() : undefined
     let isDelivered = false
     try {
       const answer = await controlPlane.poll({ ...poll, report: due?.report })
